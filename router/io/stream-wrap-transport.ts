@@ -1,0 +1,244 @@
+/**
+ * The one file that knows Node's internals: a connection's libuv handle (`socket._handle`) and
+ * `stream_wrap`, as lib/internal/stream_base_commons.js of Node 24 uses them. Reads land in a
+ * buffer of ours and writes tell at once whether they are done, which spares the stream machinery
+ * and, for a write that the kernel takes whole, every allocation.
+ *
+ * `isStreamWrapUsable` looks for each thing used here; where one is missing the router runs on
+ * `socket-transport.ts`, which needs public API only.
+ */
+import type { Buffer } from 'node:buffer'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { getSystemErrorName } from 'node:util'
+import { WRITE } from './transport.ts'
+import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
+
+interface StreamHandle {
+  onread: (this: StreamHandle) => Buffer | undefined
+  transport: StreamWrapTransport | undefined
+  /** Where reads land: libuv holds its bare address, so the object must live here. */
+  landing: Buffer | undefined
+  useUserBuffer(buffer: Buffer): void
+  readStart(): number
+  readStop(): number
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number
+}
+
+interface WriteRequest {
+  oncomplete: (this: WriteRequest, status: number) => void
+  transport: StreamWrapTransport | undefined
+  /** Kept until the write is done, for the same reason as `landing`. */
+  buffer: Uint8Array | undefined
+  bytes: number
+}
+
+interface StreamWrapBinding {
+  readonly WriteWrap: new () => WriteRequest
+  readonly streamBaseState: Int32Array
+  readonly kReadBytesOrError: number
+  readonly kLastWriteWasAsync: number
+}
+
+/** Whether this Node, and this connection, have all that `openStreamWrap` uses. */
+export function isStreamWrapUsable(socket: Socket): boolean {
+  if (binding === undefined) return false
+  const handle = (socket as unknown as { _handle: Partial<StreamHandle> | null })._handle
+  if (handle === null) return true
+  return (
+    typeof handle.useUserBuffer === 'function' &&
+    typeof handle.writeBuffer === 'function' &&
+    typeof handle.readStart === 'function' &&
+    typeof handle.readStop === 'function'
+  )
+}
+
+/** Takes a connected socket's reads and writes away from `net.Socket`; see `OpenTransport`. */
+export function openStreamWrap(socket: Socket, owner: TransportOwner, landing: Buffer): Transport {
+  return new StreamWrapTransport(socket, owner, landing)
+}
+
+class StreamWrapTransport implements Transport {
+  readonly socket: Socket
+  pendingBytes = 0
+  #owner: TransportOwner
+  #handle: StreamHandle | undefined
+  #pendingWrites = 0
+  #isGone = false
+  readonly #isTls: boolean
+
+  constructor(socket: Socket, owner: TransportOwner, landing: Buffer) {
+    this.socket = socket
+    this.#owner = owner
+    this.#isTls = socket instanceof TLSSocket
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#gone(error.code ?? 'EUNKNOWN')
+    })
+    socket.on('close', () => {
+      this.#gone('')
+    })
+    const handle = (socket as unknown as { _handle: StreamHandle | null })._handle
+    if (handle === null || socket.destroyed) return
+    this.#handle = handle
+    handle.transport = this
+    handle.landing = landing
+    handle.useUserBuffer(landing)
+    handle.onread = onRead
+    handle.readStart()
+    if (socket.readableLength > 0) process.nextTick(deliverEarly, this, landing)
+  }
+
+  write(buffer: Buffer, start: number, end: number): WriteOutcome {
+    const handle = this.#handle
+    if (handle === undefined) return WRITE.failed
+    const request = spareRequest ?? new WriteWrap()
+    spareRequest = undefined
+    const length = end - start
+    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)
+    const error = handle.writeBuffer(request, bytes)
+    if (error !== 0) {
+      this.#fail(error)
+      return WRITE.failed
+    }
+    if (state[lastWriteWasAsync] === 0) {
+      spareRequest = request
+      return WRITE.done
+    }
+    request.oncomplete = onWritten
+    request.transport = this
+    request.buffer = bytes
+    request.bytes = length
+    this.#pendingWrites++
+    this.pendingBytes += length
+    // TLSWrap has encrypted the bytes, or copied them, before it returns.
+    return this.#isTls ? WRITE.copied : WRITE.holdsBuffer
+  }
+
+  pause(): void {
+    this.#handle?.readStop()
+  }
+
+  resume(): void {
+    this.#handle?.readStart()
+  }
+
+  end(): void {
+    if (this.#handle !== undefined) this.socket.end()
+  }
+
+  destroy(): void {
+    this.#release()
+    this.socket.destroy()
+  }
+
+  reset(): void {
+    this.#release()
+    if (this.#isTls) this.socket.destroy()
+    else this.socket.resetAndDestroy()
+  }
+
+  /** Bytes that `net.Socket` had read before the connection came to us. */
+  deliver(landing: Buffer): void {
+    const early = this.socket.read() as Buffer | null
+    for (let at = 0; early !== null && at < early.length; ) {
+      const length = early.copy(landing, 0, at)
+      at += length
+      this.read(length)
+    }
+  }
+
+  /** Called by `onRead` below, on the handle's behalf. */
+  read(lengthOrError: number): Buffer | undefined {
+    if (lengthOrError > 0) return this.#owner.onBytes(lengthOrError)
+    if (lengthOrError === 0) return undefined
+    if (lengthOrError === UV_EOF) {
+      this.#handle?.readStop()
+      this.#owner.onEnd()
+    } else {
+      this.#fail(lengthOrError)
+    }
+    return undefined
+  }
+
+  /** Called by `onWritten` below. */
+  written(bytes: number, status: number): void {
+    this.pendingBytes -= bytes
+    this.#pendingWrites--
+    if (this.#isGone) return
+    if (status !== 0) this.#fail(status)
+    else if (this.#pendingWrites === 0) this.#owner.onDrained()
+  }
+
+  #fail(error: number): void {
+    const code = errorName(error)
+    this.#release()
+    this.socket.destroy()
+    this.#gone(code)
+  }
+
+  /** After this no callback of the handle reaches the owner. */
+  #release(): void {
+    const handle = this.#handle
+    if (handle === undefined) return
+    this.#handle = undefined
+    handle.transport = undefined
+    handle.readStop()
+  }
+
+  #gone(code: string): void {
+    if (this.#isGone) return
+    this.#isGone = true
+    this.#release()
+    this.#owner.onGone(code)
+  }
+}
+
+function onRead(this: StreamHandle): Buffer | undefined {
+  const next = this.transport?.read(state[readBytesOrError] ?? 0)
+  if (next !== undefined) this.landing = next
+  return next
+}
+
+function deliverEarly(transport: StreamWrapTransport, landing: Buffer): void {
+  transport.deliver(landing)
+}
+
+function onWritten(this: WriteRequest, status: number): void {
+  const { transport } = this
+  this.transport = undefined
+  this.buffer = undefined
+  transport?.written(this.bytes, status)
+}
+
+function errorName(error: number): string {
+  try {
+    return getSystemErrorName(error)
+  } catch {
+    return 'EUNKNOWN'
+  }
+}
+
+function loadBinding(): StreamWrapBinding | undefined {
+  try {
+    const host = process as unknown as { binding(name: string): StreamWrapBinding }
+    const found = host.binding('stream_wrap')
+    const isWhole =
+      typeof found.WriteWrap === 'function' &&
+      found.streamBaseState instanceof Int32Array &&
+      typeof found.kReadBytesOrError === 'number' &&
+      typeof found.kLastWriteWasAsync === 'number'
+    return isWhole ? found : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const UV_EOF = -4095
+const binding = loadBinding()
+/** Only reached where `isStreamWrapUsable` said yes. */
+const WriteWrap = binding?.WriteWrap as StreamWrapBinding['WriteWrap']
+const state = binding?.streamBaseState ?? new Int32Array(8)
+const readBytesOrError = binding?.kReadBytesOrError ?? 0
+const lastWriteWasAsync = binding?.kLastWriteWasAsync ?? 0
+/** A request object that no pending write owns: a write done at once leaves it untouched. */
+let spareRequest: WriteRequest | undefined

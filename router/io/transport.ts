@@ -1,0 +1,54 @@
+import type { Buffer } from 'node:buffer'
+import type { Socket } from 'node:net'
+
+/** What `Transport.write` did with the bytes. */
+export const WRITE = {
+  /** All bytes are with the kernel; the buffer is free again. */
+  done: 0,
+  /** Some bytes wait; the buffer must not change until `onDrained`. */
+  holdsBuffer: 1,
+  /** Some bytes wait, in a place of the transport's own; the buffer is free again. */
+  copied: 2,
+  /** The connection is gone; `onGone` follows, or came already. */
+  failed: 3,
+} as const
+
+export type WriteOutcome = (typeof WRITE)[keyof typeof WRITE]
+
+/** Who is told what happens on a connection. Called synchronously, one at a time. */
+export interface TransportOwner {
+  /**
+   * `length` bytes stand at the start of the buffer that reads land in. What is returned takes the
+   * next read; undefined leaves the buffer as it is, so whoever keeps the bytes returns another.
+   */
+  onBytes(length: number): Buffer | undefined
+  /** The peer sent FIN. Nothing more is read. */
+  onEnd(): void
+  /** Nothing written is waiting any more: every buffer held is free. */
+  onDrained(): void
+  /** The connection is gone: an errno name (`ECONNRESET`), or empty where we closed it. Comes once. */
+  onGone(code: string): void
+}
+
+/**
+ * One connection as the fast lane sees it: bytes in one buffer of the owner's choice, writes that
+ * say at once whether they are done. No stream stands between.
+ */
+export interface Transport {
+  readonly socket: Socket
+  /** Bytes written that the kernel has not taken yet. */
+  readonly pendingBytes: number
+  write(buffer: Buffer, start: number, end: number): WriteOutcome
+  /** Stops reading; a FIN is then not seen either. */
+  pause(): void
+  resume(): void
+  /** Sends FIN behind what waits; reading goes on. */
+  end(): void
+  /** Closes at once; over TLS without close_notify. What waits is lost. */
+  destroy(): void
+  /** Closes with RST where the protocol below can; else as `destroy`. */
+  reset(): void
+}
+
+/** Makes the transport of a connected socket. `landing` takes the first read. */
+export type OpenTransport = (socket: Socket, owner: TransportOwner, landing: Buffer) => Transport
