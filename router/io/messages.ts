@@ -1,0 +1,116 @@
+import type { Config } from '../../common/config/config.ts'
+import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { Verdict } from '../../common/model/health.ts'
+import type { CountersSnapshot } from '../core/counters.ts'
+
+/**
+ * What the router's primary and its workers say to each other over their IPC channel. Everything
+ * is plain data (structured clone: `serialization: 'advanced'`); only `listen` carries a handle.
+ * Messages to a worker take effect one after the other, in the order sent, also where one of them
+ * has to wait for a file: what a `configure` needs is sent before it.
+ *
+ * A new worker gets, in this order: certificates, ticketKeys, overrides, verdicts, configure,
+ * then one listen per listener; then it says `ready`.
+ */
+export type PrimaryMessage =
+  | ConfigureMessage
+  | ListenMessage
+  | { readonly type: 'unlisten'; readonly socket: string }
+  | { readonly type: 'verdicts'; readonly verdicts: readonly Verdict[] }
+  | {
+      readonly type: 'overrides'
+      readonly overrides: Overrides
+      readonly tables: readonly TableNote[]
+    }
+  | CertificatesMessage
+  | TicketKeysMessage
+  | { readonly type: 'reopenLog' }
+  | StopMessage
+
+/** The whole effective configuration (`forBox` done), and the slot tables that belong to it. */
+export interface ConfigureMessage {
+  readonly type: 'configure'
+  /** Grows by one with each configuration; `ready` and `stats` repeat it. */
+  readonly generation: number
+  readonly config: Config
+  readonly box: string
+  /** Every table of this configuration; those already loaded (same digest) are not read again. */
+  readonly tables: readonly TableNote[]
+}
+
+/** Comes with the listening socket's handle. The listener is one of the configuration's. */
+export interface ListenMessage {
+  readonly type: 'listen'
+  /** Names the socket itself: `[::]:80 v6only`. A listener may change its socket in a reload. */
+  readonly socket: string
+  /** `ListenerConfig.name`. */
+  readonly listener: string
+}
+
+/** A listener's certificates, the default one first; replaces all that were there. */
+export interface CertificatesMessage {
+  readonly type: 'certificates'
+  readonly listener: string
+  readonly pairs: readonly CertificatePair[]
+}
+
+/** A certificate that was found to fit its key. */
+export interface CertificatePair {
+  /** Lower case; `*.example.com` stands for one label. */
+  readonly names: readonly string[]
+  /** PEM, with its chain. */
+  readonly certificate: string
+  /** PEM. */
+  readonly key: string
+}
+
+/** 48 bytes: the newest key encrypts and decrypts, as Node holds one at a time. */
+export interface TicketKeysMessage {
+  readonly type: 'ticketKeys'
+  readonly listener: string
+  readonly keys: Uint8Array
+}
+
+/**
+ * Ends the worker: no new connections (those that wait in the sockets' queues are still taken),
+ * what is in flight may finish until the deadline, then the rest is cut and the worker exits.
+ */
+export interface StopMessage {
+  readonly type: 'stop'
+  readonly deadlineMs: number
+}
+
+/** A slot table as a file, written whole by the primary. */
+export interface TableNote {
+  /** `tableKey` of the servers and weights that it was built from. */
+  readonly key: string
+  readonly file: string
+  /** SHA-256 of the file, hex. */
+  readonly digest: string
+}
+
+/** What an operator changed at run time; plain data, kept in `admin.state`. */
+export interface Overrides {
+  /** `pool/server` of servers that get no new requests. */
+  readonly drained: readonly string[]
+  /** `pool/server` to the weight that stands in for the configured one. */
+  readonly weights: Readonly<Record<string, number>>
+}
+
+export const NO_OVERRIDES: Overrides = { drained: [], weights: {} }
+
+export type WorkerMessage =
+  /** The process runs and listens for messages. */
+  | { readonly type: 'hello' }
+  /** The configuration of this generation is in use, all sockets that came with it too. */
+  | { readonly type: 'ready'; readonly generation: number }
+  /** Once a second, and once more before a graceful exit. */
+  | {
+      readonly type: 'stats'
+      readonly generation: number
+      readonly snapshot: CountersSnapshot
+      readonly tlsFailures: Readonly<Record<string, number>>
+    }
+  /** Traffic found the server wanting: check it at once. */
+  | { readonly type: 'suspect'; readonly pool: string; readonly server: string }
+  | { readonly type: 'event'; readonly event: EdgeEvent }
