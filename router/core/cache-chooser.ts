@@ -41,7 +41,6 @@ const nobody = (): boolean => false
 export class CacheChooser {
   readonly #servers: readonly WeightedServer[]
   readonly #names: readonly NameHash[]
-  readonly #shards: ShardMap | undefined
   readonly #fallback: 'spread' | 'scatter' | 'backup'
   readonly #backup: number
 
@@ -51,6 +50,7 @@ export class CacheChooser {
   readonly #states: Uint8Array
   readonly #turns: Float64Array
   #weights: Float64Array
+  #shards: ShardMap | undefined
 
   #table: Uint16Array | undefined
   #rendezvous: Rendezvous
@@ -107,14 +107,21 @@ export class CacheChooser {
     this.#generation++
   }
 
+  /** Takes other explicit homes: a shard table's file was changed. */
+  setShards(shards: ShardMap | undefined): void {
+    this.#shards = shards
+  }
+
   /** The share of its slots that a server serves: 1 all, 0 down. */
   setFactor(server: number, factor: number): void {
+    if (this.#factors[server] === factor) return
     this.#factors[server] = factor
     this.#refresh(server)
   }
 
   /** A drained server gets no new request, whatever its factor. */
   setDrained(server: number, isDrained: boolean): void {
+    if ((this.#isDrained[server] === 1) === isDrained) return
     this.#isDrained[server] = isDrained ? 1 : 0
     this.#refresh(server)
   }
