@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { tableShardMap } from '../../../router/core/shard-table.ts'
+import { buildSlotTable } from '../../../router/core/slot-table.ts'
+import { createTableBuilder, ShardTableError } from '../../../router/io/table-builder.ts'
+import { loadShardTable, loadSlotTable } from '../../../router/io/table-file.ts'
+
+const servers = Array.from({ length: 5 }, (_, i) => ({ name: `cache-${i}`, weight: 1 }))
+
+void t.test('a slot table comes back from its file as it was built', async (t) => {
+  const folder = join(t.testdir({}), 'tables')
+  const builder = createTableBuilder(folder)
+  t.teardown(() => builder.close())
+  const built = await builder.buildSlots(servers)
+  const table = await loadSlotTable(built)
+  t.ok(Buffer.from(table.buffer).equals(Buffer.from(buildSlotTable(servers).buffer)))
+  t.equal(built.digest, createHash('sha256').update(readFileSync(built.file)).digest('hex'))
+  t.strictSame(
+    readdirSync(folder).map((name) => join(folder, name)),
+    [built.file],
+    'no draft is left',
+  )
+})
+
+void t.test('equal servers share one table, others get their own', async (t) => {
+  const folder = t.testdir({})
+  const builder = createTableBuilder(folder)
+  t.teardown(() => builder.close())
+  const [first, second] = await Promise.all([
+    builder.buildSlots(servers),
+    builder.buildSlots([...servers]),
+  ])
+  const third = await builder.buildSlots(servers.slice(1))
+  t.equal(first, second)
+  t.not(third.file, first.file)
+  await builder.prune([third])
+  t.strictSame(readdirSync(folder), [third.file.slice(folder.length + 1)])
+  const again = await builder.buildSlots(servers)
+  t.ok(existsSync(again.file), 'a pruned table is built again')
+})
+
+void t.test('pruning leaves files alone that are no tables', async (t) => {
+  const folder = t.testdir({ 'notes.txt': '', [`${'a'.repeat(32)}.slots.77-1`]: '' })
+  const builder = createTableBuilder(folder)
+  await builder.prune([])
+  t.strictSame(readdirSync(folder), ['notes.txt'])
+  await createTableBuilder(join(folder, 'missing')).prune([])
+  await builder.close()
+})
+
+void t.test('a damaged table is refused, whatever the damage', async (t) => {
+  const builder = createTableBuilder(t.testdir({}))
+  t.teardown(() => builder.close())
+  const built = await builder.buildSlots(servers)
+  const bytes = readFileSync(built.file)
+  const refused = async (content: Buffer, message: RegExp): Promise<void> => {
+    writeFileSync(built.file, content)
+    await t.rejects(loadSlotTable(built), { code: 'RTR_TABLE_DAMAGED', message })
+  }
+  const flipped = Buffer.from(bytes)
+  flipped[123_456]! ^= 1
+  await refused(flipped, /its digest is [0-9a-f]{64} instead of/)
+  await refused(bytes.subarray(0, 100), /its digest/)
+  const small = { file: built.file, digest: createHash('sha256').update('x').digest('hex') }
+  writeFileSync(built.file, 'x')
+  await t.rejects(loadSlotTable(small), { message: /its size is another/ })
+  await t.rejects(loadShardTable(small), { message: /it is no shard table/ })
+  await t.rejects(loadSlotTable({ ...built, file: `${built.file}x` }), { message: /ENOENT/ })
+})
+
+void t.test('a shard table is read, or refused with every problem', async (t) => {
+  const folder = t.testdir({ 'good.txt': '1-5 cache-1\n7 cache-4\n', 'bad.txt': 'x\n1 cache-9\n' })
+  const builder = createTableBuilder(join(folder, 'tables'))
+  t.teardown(() => builder.close())
+  const names = servers.map(({ name }) => name)
+  const shards = await loadShardTable(await builder.buildShards(join(folder, 'good.txt'), names))
+  t.equal(tableShardMap(shards).homeOf(Buffer.from('7'), 1), 4)
+  const refused = await builder.buildShards(join(folder, 'bad.txt'), names).catch((e: unknown) => e)
+  t.ok(refused instanceof ShardTableError)
+  t.equal(
+    (refused as ShardTableError).message,
+    `${folder}/bad.txt:1: "x" is neither "from-to cache" nor "id cache"\n` +
+      `${folder}/bad.txt:2: the pool has no server "cache-9"`,
+  )
+  await t.rejects(builder.buildShards(join(folder, 'none.txt'), names), {
+    code: 'RTR_TABLE_FAILED',
+    message: /Cannot build .*none.txt: ENOENT/,
+  })
+})
+
+void t.test('a folder that cannot be written is one clear sentence', async (t) => {
+  const folder = t.testdir({ taken: '' })
+  const builder = createTableBuilder(join(folder, 'taken'))
+  t.teardown(() => builder.close())
+  await t.rejects(builder.buildSlots(servers), {
+    code: 'RTR_TABLE_FAILED',
+    message: /^Cannot build the slot table of 5 servers: EEXIST/,
+  })
+})
+
+void t.test('a table that cannot take its name leaves no draft', async (t) => {
+  const folder = t.testdir({ good: {}, bad: {} })
+  const good = createTableBuilder(join(folder, 'good'))
+  const name = (await good.buildSlots(servers)).file.slice(join(folder, 'good').length + 1)
+  await good.close()
+  mkdirSync(join(folder, 'bad', name, 'x'), { recursive: true })
+  const builder = createTableBuilder(join(folder, 'bad'))
+  t.teardown(() => builder.close())
+  await t.rejects(builder.buildSlots(servers), { message: /EISDIR|ENOTEMPTY|EEXIST/ })
+  t.strictSame(readdirSync(join(folder, 'bad')), [name])
+})
+
+void t.test('closing rejects what is under way, and a later job gets a new thread', async (t) => {
+  const builder = createTableBuilder(t.testdir({}))
+  const under = builder.buildSlots(servers)
+  await Promise.all([t.rejects(under, { message: /the router is stopping/ }), builder.close()])
+  t.ok((await builder.buildSlots(servers)).digest)
+  await builder.close()
+})
