@@ -8,19 +8,45 @@ export interface Verdict {
   readonly state: HealthState
   /** Share of the server's weight that it can carry, 0 to 1; 0 whenever `state` is not `up`. */
   readonly factor: number
-  /** Why, in words: `connect refused`, `no answer within 500 ms`, `status 200`. */
+  /** Why, in words: `connect refused`, `no first byte within 500 ms`, `status 200`. */
   readonly reason: string
-  /** Wall clock of the last change of `state`. */
+  /** Wall clock of the last change of `state`, milliseconds since 1970. */
   readonly sinceMs: number
   /**
-   * Monotonic counter of finished probes that reached the server's own photo port over HTTP;
-   * a suspicion formed before a good one of these may be dropped (`clearsSuspicion`).
+   * An HTTP or photo check of the server's own photo port, begun after the last `checkNow` for it,
+   * has just passed: a suspicion of that server may be dropped. True only in a `HealthChange`,
+   * never in a list of verdicts.
    */
   readonly clearsSuspicion: boolean
+  /**
+   * Why `state` is not what the last checks alone would make it: `panic`, kept up while the prober
+   * suspects itself; `flapping`, kept down though its checks pass again.
+   */
+  readonly held: 'no' | 'panic' | 'flapping'
+  /** Times it went from up to down since the prober knows it. */
+  readonly outageCount: number
+  /** Identities that the server's mount check told last; equal ones mean "same cache as before". */
+  readonly boot: string | undefined
+  readonly cache: string | undefined
 }
 
-/** A change of verdict. */
+/**
+ * A change of verdict: of its state, factor, hold or identity, or (`before` equal to the state) a
+ * check that clears a suspicion.
+ */
 export interface HealthChange {
   readonly before: HealthState
   readonly verdict: Verdict
+}
+
+/** One finished check, as an operator is shown it. */
+export interface CheckResult {
+  /** Wall clock of its end, milliseconds since 1970. */
+  readonly atMs: number
+  /** The check's name. */
+  readonly check: string
+  /** `slow`: the right answer, later than allowed; `void`: the prober's own fault, not counted. */
+  readonly result: 'passed' | 'slow' | 'failed' | 'void'
+  readonly latencyMs: number
+  readonly reason: string
 }

@@ -1,0 +1,165 @@
+import type { HttpCheckConfig, PhotoCheckConfig } from '../../common/config/config.ts'
+import { printable, spanInWords } from './blame.ts'
+import { NOTHING_TOLD } from './outcome.ts'
+import type { NotPassed, Outcome, Told } from './outcome.ts'
+
+/** A whole answer, as far as it is looked at. */
+export interface Answer {
+  readonly status: number
+  /** Names in lower case; repeated fields joined by `, `. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The first `LOOKED_AT_BYTES` of the body. */
+  readonly body: string
+  readonly bodyBytes: number
+  /** Hex; only of checks that ask for it. */
+  readonly sha256: string | undefined
+  readonly latencyMs: number
+  readonly lateMs: number
+}
+
+/** So much of a body is kept for text, regex and JSON; the rest is only counted and digested. */
+export const LOOKED_AT_BYTES = 256 * 1024
+/** A longer answer fails, whatever it says: nobody waits for its end. */
+export const LONGEST_BODY_BYTES = 16 * 1024 * 1024
+
+/** Does the answer pass? `regex` is the check's own, compiled. */
+export function judgeAnswer(
+  check: HttpCheckConfig | PhotoCheckConfig,
+  answer: Answer,
+  regex: RegExp | undefined,
+): Outcome {
+  return check.type === 'photo' ? judgePhoto(check, answer) : judgeHttp(check, answer, regex)
+}
+
+function judgeHttp(check: HttpCheckConfig, answer: Answer, regex: RegExp | undefined): Outcome {
+  const told = readTold(answer.body)
+  if (!check.status.includes(answer.status)) {
+    const isExplicit = check.trustStatus.includes(answer.status)
+    return failed(answer, statusReason(answer, told.reason), told, isExplicit)
+  }
+  const wrong = wrongHeader(check, answer) ?? wrongBody(check, answer, regex)
+  if (wrong !== undefined) return failed(answer, wrong, told)
+  const reason = `status ${answer.status}${told.note}`
+  return { result: 'passed', reason, ...measured(answer), ...pick(told) }
+}
+
+function judgePhoto(check: PhotoCheckConfig, answer: Answer): Outcome {
+  const { status, bodyBytes, sha256 } = answer
+  if (status !== 200) return failed(answer, statusReason(answer, undefined))
+  if (check.length !== undefined && bodyBytes !== check.length) {
+    return failed(answer, `wrong photo: ${bodyBytes} bytes instead of ${check.length}`)
+  }
+  if (check.sha256 !== undefined && sha256 !== check.sha256.toLowerCase()) {
+    return failed(answer, `wrong photo: SHA-256 is ${sha256 ?? 'unknown'}`)
+  }
+  // What the prober itself was late by is not the server's.
+  const tookMs = Math.max(0, answer.latencyMs - answer.lateMs)
+  if (check.maxLatencyMs !== undefined && tookMs > check.maxLatencyMs) {
+    const bound = spanInWords(check.maxLatencyMs)
+    const reason = `slow: ${spanInWords(tookMs)} for a photo allowed ${bound}`
+    return { ...failed(answer, reason), result: 'slow' }
+  }
+  const reason = `status 200, ${bodyBytes} bytes`
+  return { result: 'passed', reason, ...measured(answer), ...NOTHING_TOLD }
+}
+
+function wrongHeader(check: HttpCheckConfig, answer: Answer): string | undefined {
+  for (const [name, wanted] of Object.entries(check.header)) {
+    const value = answer.headers[name.toLowerCase()]
+    if (value === undefined) return `no ${name} in the answer`
+    const withoutParameters = value.split(';', 1)[0]?.trim()
+    if (value !== wanted && withoutParameters !== wanted) {
+      return `${name} is "${printable(value)}" instead of "${wanted}"`
+    }
+  }
+  return undefined
+}
+
+function wrongBody(
+  check: HttpCheckConfig,
+  answer: Answer,
+  regex: RegExp | undefined,
+): string | undefined {
+  const wanted = check.body
+  switch (wanted?.type) {
+    case undefined:
+      return undefined
+    case 'contains':
+      return answer.body.includes(wanted.text)
+        ? undefined
+        : `no "${printable(wanted.text)}" in the body`
+    case 'regex':
+      return regex?.test(answer.body) === true
+        ? undefined
+        : `the body does not match /${printable(wanted.regex)}/`
+    case 'sha256':
+      return answer.sha256 === wanted.digest.toLowerCase()
+        ? undefined
+        : `the body's SHA-256 is ${answer.sha256 ?? 'unknown'}`
+  }
+}
+
+function statusReason(answer: Answer, said: string | undefined): string {
+  const { location } = answer.headers
+  const isRedirect = answer.status >= 300 && answer.status < 400 && location !== undefined
+  const to = isRedirect ? `, a redirect to ${printable(location)}, not followed` : ''
+  return `status ${answer.status}${to}${said === undefined ? '' : `: ${said}`}`
+}
+
+interface Said extends Told {
+  readonly reason: string | undefined
+  /** What to add to a good verdict's reason. */
+  readonly note: string
+}
+
+/** The mount check's answer, or any JSON object with its keys; anything else tells nothing. */
+function readTold(body: string): Said {
+  const nothing = { ...NOTHING_TOLD, reason: undefined, note: '' }
+  if (!body.startsWith('{') || body.length >= LOOKED_AT_BYTES) return nothing
+  let value: unknown
+  try {
+    value = JSON.parse(body)
+  } catch {
+    return nothing
+  }
+  if (typeof value !== 'object' || value === null) return nothing
+  const { weight, boot, cache, reason } = value as Record<string, unknown>
+  const isShare = typeof weight === 'number' && weight >= 0 && weight <= 1
+  const factor = isShare ? weight : 1
+  return {
+    factor,
+    weight: undefined,
+    boot: shortText(boot),
+    cache: shortText(cache),
+    reason: shortText(reason),
+    note: factor < 1 ? `, weight ${factor}` : '',
+  }
+}
+
+function shortText(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined
+  const text = printable(value)
+  return text === '' ? undefined : text
+}
+
+const pick = ({ factor, weight, boot, cache }: Told): Told => ({ factor, weight, boot, cache })
+
+const measured = ({ latencyMs, lateMs }: Answer) => ({ latencyMs, lateMs })
+
+function failed(
+  answer: Answer,
+  reason: string,
+  told: Told = NOTHING_TOLD,
+  isExplicit = false,
+): NotPassed {
+  const { latencyMs, lateMs } = answer
+  return {
+    result: 'failed',
+    blame: 'server',
+    isExplicit,
+    reason,
+    latencyMs,
+    lateMs,
+    ...pick(told),
+  }
+}

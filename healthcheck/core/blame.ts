@@ -1,0 +1,87 @@
+/** How far a probe had come. */
+export type ProbePhase = 'connect' | 'tls' | 'firstByte' | 'lastByte'
+
+/** A failure in words, and whose fault it can be (see `NotPassed`). */
+export interface Failure {
+  readonly reason: string
+  readonly blame: 'server' | 'doubtful' | 'prober'
+}
+
+/** A deadline passed: which phase, in words. `withinMs` counts from the probe's start. */
+export function timeoutFailure(phase: ProbePhase, withinMs: number, lateMs: number): Failure {
+  const within = `within ${spanInWords(withinMs)}`
+  const reason = {
+    connect: `connect timeout: no connection ${within}`,
+    tls: `no TLS handshake ${within}`,
+    firstByte: `no first byte ${within}`,
+    lastByte: `no last byte ${within}`,
+  }[phase]
+  if (lateMs < Math.max(LATE_MS, withinMs / 2)) return { reason, blame: 'doubtful' }
+  return {
+    reason: `${reason}, but the prober itself was late by ${Math.round(lateMs)} ms`,
+    blame: 'prober',
+  }
+}
+
+/** The error of a socket or of a parser, by its code. */
+export function errorFailure(code: string, message: string, phase: ProbePhase): Failure {
+  const known = KNOWN[code]
+  if (known !== undefined) return known
+  if (code === 'ECONNRESET' || code === 'EPIPE') {
+    return { reason: RESET_IN[phase], blame: 'server' }
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') return { reason: 'head too large', blame: 'server' }
+  if (code.startsWith('HPE_')) return { reason: `not an HTTP answer (${code})`, blame: 'server' }
+  if (phase === 'tls') return { reason: `TLS refused: ${printable(message)}`, blame: 'server' }
+  return { reason: printable(`${code} ${message}`), blame: 'server' }
+}
+
+/** `500 ms`, `1.5 s`. */
+export function spanInWords(ms: number): string {
+  return ms >= 1000 ? `${ms / 1000} s` : `${Math.round(ms)} ms`
+}
+
+/** Text from a server, fit for a log line: one line, bounded, no control characters. */
+export function printable(text: string): string {
+  const line = Array.from(text.slice(0, LONGEST), (char) => (isControl(char) ? ' ' : char)).join('')
+  return line.replaceAll(/ {2,}/g, ' ').trim() + (text.length > LONGEST ? '…' : '')
+}
+
+function isControl(char: string): boolean {
+  const code = char.codePointAt(0) ?? 0
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029
+}
+
+const LONGEST = 200
+
+/** A smaller lateness of our own is made up for by waiting longer, and needs no excuse. */
+const LATE_MS = 100
+
+const RESET_IN: Record<ProbePhase, string> = {
+  connect: 'connection reset while connecting',
+  tls: 'connection closed during the TLS handshake',
+  firstByte: 'connection closed before the answer',
+  lastByte: 'connection closed within the answer',
+}
+
+const own = (reason: string): Failure => ({
+  reason: `${reason} (the prober's own)`,
+  blame: 'prober',
+})
+
+const KNOWN: Readonly<Record<string, Failure>> = {
+  ECONNREFUSED: { reason: 'connect refused', blame: 'server' },
+  EHOSTUNREACH: { reason: 'host unreachable', blame: 'doubtful' },
+  ENETUNREACH: { reason: 'network unreachable', blame: 'doubtful' },
+  EHOSTDOWN: { reason: 'host unreachable', blame: 'doubtful' },
+  ETIMEDOUT: { reason: 'connection timed out', blame: 'doubtful' },
+  ENETDOWN: own('network down'),
+  EADDRNOTAVAIL: own('no local address or port to connect from'),
+  EMFILE: own('no more file descriptors'),
+  ENFILE: own('no more file descriptors'),
+  ENOBUFS: own('no more socket buffers'),
+  ENOMEM: own('no more memory'),
+  EAGAIN: own('no more local ports or processes'),
+  EPERM: own('not permitted to connect'),
+  EACCES: own('not permitted to connect'),
+}

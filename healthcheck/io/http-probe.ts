@@ -1,0 +1,228 @@
+import { createHash } from 'node:crypto'
+import http from 'node:http'
+import https from 'node:https'
+import net from 'node:net'
+import tls from 'node:tls'
+import type { Duplex } from 'node:stream'
+import type { HttpCheckConfig, PhotoCheckConfig } from '../../common/config/config.ts'
+import { LONGEST_BODY_BYTES, LOOKED_AT_BYTES, judgeAnswer } from '../core/answer.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { ProbeTarget } from '../core/probe-plan.ts'
+import { ProbeRun } from './probe-run.ts'
+import type { ProbeComponents, RunningProbe } from './probe-run.ts'
+
+type HttpTarget = ProbeTarget & { readonly check: HttpCheckConfig | PhotoCheckConfig }
+
+/** Asks over HTTP or HTTPS; keeps the connections of checks with `reuse`. */
+export interface HttpProber {
+  run(target: HttpTarget, done: (outcome: Outcome) => void): RunningProbe
+  /** Closes the kept connections of all targets but these (by key). */
+  retain(keys: ReadonlySet<string>): void
+}
+
+export function createHttpProber(components: ProbeComponents): HttpProber {
+  const agents = new Map<string, http.Agent>()
+
+  function agentFor(target: HttpTarget): http.Agent | false {
+    const { check, key } = target
+    if (check.type === 'photo' || !check.reuse) return false
+    const known = agents.get(key)
+    if (known !== undefined) return known
+    const options = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 }
+    const agent = check.type === 'https' ? new https.Agent(options) : new http.Agent(options)
+    agents.set(key, agent)
+    return agent
+  }
+
+  return {
+    run: (target, done) => {
+      const run = new ProbeRun(components, { done })
+      const request = (agent: http.Agent | false): void => {
+        ask(components, target, run, agent, () => {
+          request(false)
+        })
+      }
+      request(agentFor(target))
+      return run
+    },
+    retain(keys) {
+      for (const [key, agent] of agents) {
+        if (keys.has(key)) continue
+        agent.destroy()
+        agents.delete(key)
+      }
+    },
+  }
+}
+
+/** One request; `again` asks anew when a kept connection turns out to have been closed meanwhile. */
+function ask(
+  components: ProbeComponents,
+  target: HttpTarget,
+  run: ProbeRun,
+  agent: http.Agent | false,
+  again: () => void,
+): void {
+  const { check } = target
+  const limits = limitsOf(check)
+  run.enter('connect', limits.connectMs)
+  const options = requestOptions(components, target, agent)
+  const request = check.type === 'https' ? https.request(options) : http.request(options)
+  run.onRelease(() => request.destroy())
+  let isAnswering = false
+  request.on('error', (error: NodeJS.ErrnoException) => {
+    const isStale = request.reusedSocket && !isAnswering && STALE.has(error.code ?? '')
+    if (isStale && !run.isOver) again()
+    else run.failByError(error)
+  })
+  request.on('socket', (socket) => {
+    followConnection(socket, check.type === 'https', run, limits)
+    const onData = (): void => {
+      isAnswering = true
+      run.enter('lastByte', limits.lastByteMs)
+    }
+    socket.once('data', onData)
+    request.once('close', () => socket.off('data', onData))
+  })
+  request.on('upgrade', (response, socket: Duplex) => {
+    socket.destroy()
+    run.fail({ reason: `status ${response.statusCode ?? 101}`, blame: 'server' })
+  })
+  request.on('response', (response) => {
+    readAnswer(response, check, run)
+  })
+  request.end()
+}
+
+/** Enters the phases as the connection comes about. */
+function followConnection(
+  socket: net.Socket,
+  isTls: boolean,
+  run: ProbeRun,
+  limits: ReturnType<typeof limitsOf>,
+): void {
+  const { firstByteMs } = limits
+  if (!socket.connecting) {
+    run.enter('firstByte', firstByteMs)
+    return
+  }
+  socket.once('connect', () => {
+    run.enter(isTls ? 'tls' : 'firstByte', firstByteMs)
+  })
+  socket.once('secureConnect', () => {
+    run.enter('firstByte', firstByteMs)
+  })
+}
+
+function readAnswer(
+  response: http.IncomingMessage,
+  check: HttpCheckConfig | PhotoCheckConfig,
+  run: ProbeRun,
+): void {
+  const chunks: Buffer[] = []
+  let keptBytes = 0
+  let bodyBytes = 0
+  const hash = wantsDigest(check) ? createHash('sha256') : undefined
+  response.on('data', (chunk: Buffer) => {
+    bodyBytes += chunk.length
+    hash?.update(chunk)
+    if (keptBytes < LOOKED_AT_BYTES) {
+      const kept = chunk.subarray(0, LOOKED_AT_BYTES - keptBytes)
+      // A copy: the rest of a large read is not kept alive for it.
+      chunks.push(Buffer.from(kept))
+      keptBytes += kept.length
+    }
+    if (bodyBytes > LONGEST_BODY_BYTES) {
+      run.fail({ reason: 'the answer is longer than 16 MB', blame: 'server' })
+    }
+  })
+  response.on('error', (error) => {
+    run.failByError(error)
+  })
+  response.on('end', () => {
+    const answer = {
+      status: response.statusCode ?? 0,
+      headers: joined(response.headers),
+      body: Buffer.concat(chunks).toString(),
+      bodyBytes,
+      sha256: hash?.digest('hex'),
+      ...run.measure(),
+    }
+    run.finish(judgeAnswer(check, answer, regexOf(check)))
+  })
+}
+
+function requestOptions(
+  components: ProbeComponents,
+  target: HttpTarget,
+  agent: http.Agent | false,
+): https.RequestOptions {
+  const { address, port = 80, check } = target
+  const { localAddress } = components
+  const authority = net.isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
+  const host = check.host ?? authority
+  const isHttp = check.type !== 'photo'
+  const options: https.RequestOptions = {
+    host: address,
+    port,
+    path: check.path,
+    method: isHttp ? check.method : 'GET',
+    headers: { Host: host, 'User-Agent': 'photoedge-check', Accept: '*/*' },
+    agent,
+    maxHeaderSize: 32 * 1024,
+    ...(localAddress && { localAddress }),
+  }
+  if (check.type !== 'https') return options
+  const servername = check.sni ?? hostName(check.host)
+  return {
+    ...options,
+    servername,
+    rejectUnauthorized: check.verify,
+    checkServerIdentity: (_name, certificate) =>
+      tls.checkServerIdentity(servername === '' ? address : servername, certificate),
+  }
+}
+
+/** TLS names no addresses: without a name of its own the check sends none. */
+function hostName(host: string | undefined): string {
+  const name = host?.replace(/:\d+$/, '') ?? ''
+  return net.isIP(name.replaceAll(/[[\]]/g, '')) === 0 ? name : ''
+}
+
+function limitsOf(check: HttpCheckConfig | PhotoCheckConfig) {
+  const { timeoutMs } = check
+  if (check.type === 'photo') {
+    return { connectMs: timeoutMs, firstByteMs: timeoutMs, lastByteMs: timeoutMs }
+  }
+  const { connectMs, firstByteMs, lastByteMs } = check.timeouts
+  return {
+    connectMs: Math.min(connectMs, timeoutMs),
+    firstByteMs: Math.min(firstByteMs, timeoutMs),
+    lastByteMs: Math.min(lastByteMs, timeoutMs),
+  }
+}
+
+const wantsDigest = (check: HttpCheckConfig | PhotoCheckConfig): boolean =>
+  check.type === 'photo' ? check.sha256 !== undefined : check.body?.type === 'sha256'
+
+function regexOf(check: HttpCheckConfig | PhotoCheckConfig): RegExp | undefined {
+  if (check.type === 'photo' || check.body?.type !== 'regex') return undefined
+  const known = regexes.get(check)
+  if (known !== undefined) return known
+  const regex = new RegExp(check.body.regex)
+  regexes.set(check, regex)
+  return regex
+}
+
+function joined(headers: http.IncomingHttpHeaders): Record<string, string> {
+  const entries = Object.entries(headers).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.join(', ') : (value ?? ''),
+  ])
+  return Object.fromEntries(entries) as Record<string, string>
+}
+
+const regexes = new WeakMap<HttpCheckConfig, RegExp>()
+
+/** How a kept connection shows that its server had closed it. */
+const STALE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])

@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import type { ScriptCheckConfig } from '../../common/config/config.ts'
+import { errorFailure } from '../core/blame.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { ProbeTarget } from '../core/probe-plan.ts'
+import { judgeScript, scriptTimeout } from '../core/script-outcome.ts'
+import { ProbeRun } from './probe-run.ts'
+import type { ProbeComponents, RunningProbe } from './probe-run.ts'
+import { findUser, scriptRefusal } from './script-file.ts'
+
+type ScriptTarget = ProbeTarget & { readonly check: ScriptCheckConfig }
+
+/** Runs scripts, one at a time for each target, each in a process group of its own. */
+export interface ScriptProber {
+  run(target: ScriptTarget, done: (outcome: Outcome) => void): RunningProbe
+}
+
+export function createScriptProber(components: ProbeComponents): ScriptProber {
+  /** Killed, and not gone yet: a process in the kernel's uninterruptible sleep stays. */
+  const lingering = new Map<string, number>()
+
+  return {
+    run(target, done) {
+      const { check, key } = target
+      const run = new ProbeRun(components, { done })
+      const refuse = (reason: string): void => {
+        setImmediate(() => {
+          run.fail({ reason, blame: 'server' })
+        })
+      }
+      const [program = '', ...rest] = check.command.map((word) => fill(word, target))
+      const pid = lingering.get(key)
+      if (pid !== undefined) {
+        refuse(`its last run (process ${pid}) was killed and still has not ended`)
+        return run
+      }
+      const refusal = scriptRefusal(program) ?? userRefusal(check.user)
+      if (refusal !== undefined) {
+        refuse(refusal)
+        return run
+      }
+      const child = launch(program, rest, check.user)
+      follow(child, check, run)
+      if (child.pid !== undefined) {
+        lingering.set(key, child.pid)
+        child.once('exit', () => lingering.delete(key))
+      }
+      return run
+    },
+  }
+}
+
+function launch(program: string, rest: readonly string[], user: string | undefined): ChildProcess {
+  const identity = user === undefined ? undefined : findUser(user)
+  const mayChange = process.geteuid?.() === 0 && identity !== undefined
+  return spawn(program, rest, {
+    cwd: '/',
+    detached: true,
+    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+    ...(mayChange && identity),
+  })
+}
+
+function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): void {
+  let output = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    output = (output + chunk.toString('latin1')).slice(-KEPT_OUTPUT)
+  })
+  run.enterUntil(check.timeoutMs, scriptTimeout(check.timeoutMs))
+  // Also after a good end: nothing that the script left behind may pile up.
+  run.onRelease(() => {
+    killGroup(child)
+    child.stdout?.destroy()
+  })
+  child.on('error', (error: NodeJS.ErrnoException) => {
+    run.fail(errorFailure(error.code ?? 'ERROR', error.message, 'connect'))
+  })
+  // Not 'close': a child of its own may hold the output open for ever.
+  child.on('exit', (code, signal) => {
+    setImmediate(() => {
+      const lastLine = output.trimEnd().split('\n').at(-1) ?? ''
+      const exitCode = code ?? undefined
+      const end = { exitCode, signal: signal ?? undefined, lastLine, ...run.measure() }
+      run.finish(judgeScript(check.dynamic, end))
+    })
+  })
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // ESRCH: the whole group is gone, which is what was wanted.
+  }
+}
+
+function userRefusal(user: string | undefined): string | undefined {
+  if (user === undefined) return undefined
+  const identity = findUser(user)
+  if (identity === undefined) return `there is no user "${user}" to run the script as`
+  const own = process.geteuid?.()
+  if (own === 0 || own === identity.uid) return undefined
+  return `the script cannot run as "${user}" as the prober itself is not root`
+}
+
+const fill = (word: string, { address, port }: ProbeTarget): string =>
+  word.replaceAll('{address}', address).replaceAll('{port}', port === undefined ? '' : String(port))
+
+const KEPT_OUTPUT = 4096
