@@ -1,0 +1,165 @@
+import type { Caches } from './caches.ts'
+import type { Cell } from './cells.ts'
+import type { LoadClient } from './load/load-client.ts'
+import type { LoadReport } from './load/target.ts'
+import { median } from './median.ts'
+import type { BenchOptions } from './options.ts'
+import type { Peer } from './peers/peer.ts'
+import type { PhotoSet } from './photos.ts'
+import { cpuTimeNs, processTree } from './process-tree.ts'
+
+/** What one proxy did in one cell; lists have one value per slice, in the order measured. */
+export interface PeerResult {
+  readonly peer: string
+  readonly cpuUsPerPhoto: number[]
+  readonly photosPerSecond: number[]
+  /** Share of the proxy's core that it used while saturated. */
+  readonly busyShare: number[]
+  /** At saturation, where a queue stands before every proxy. */
+  readonly saturatedP50Ms: number[]
+  /** At half of nginx's saturated rate. */
+  readonly p50Ms: number[]
+  readonly p99Ms: number[]
+  photos: number
+  /** Why there are no latencies, if there are none. */
+  latencyNote?: string
+}
+
+export interface CellResult {
+  readonly cell: Cell
+  readonly peers: PeerResult[]
+  /** Arrivals per second while latencies were measured. */
+  latencyRate: number | undefined
+}
+
+export interface CellGround {
+  readonly caches: Caches
+  readonly load: LoadClient
+  readonly peers: readonly Peer[]
+  readonly options: BenchOptions
+  readonly progress: (text: string) => void
+}
+
+/** Asks the caches for their counts after each slice and compares them with the client's. */
+export class PhotoTally {
+  #total = 0
+  readonly #caches: Caches
+
+  constructor(caches: Caches) {
+    this.#caches = caches
+  }
+
+  /** Throws where the caches gave more or fewer photos than the client got. */
+  async add(who: string, photos: number): Promise<void> {
+    this.#total += photos
+    try {
+      await this.#caches.expectTotal(this.#total)
+    } catch (error) {
+      throw new Error(`Counts differ after a slice of ${who}`, { cause: error })
+    }
+  }
+
+  /** Takes what was fetched by others as given. */
+  rebase(): void {
+    this.#total = this.#caches.counts().reduce((sum, count) => sum + count, 0)
+  }
+}
+
+interface Measured {
+  readonly report: LoadReport
+  readonly cpuNs: number
+}
+
+/** One cell: warm-up, saturated slices in turn, then slices at half of nginx's rate in turn. */
+export async function measureCell(
+  cell: Cell,
+  set: PhotoSet,
+  tally: PhotoTally,
+  { load, peers, options, progress }: CellGround,
+): Promise<CellResult> {
+  const results = peers.map(({ name }) => emptyResult(name))
+  const entries = peers.map((peer, index) => ({ peer, result: results[index] ?? emptyResult('') }))
+  const cellResult: CellResult = { cell, peers: results, latencyRate: undefined }
+
+  const slice = async (peer: Peer, run: () => Promise<LoadReport>): Promise<Measured> => {
+    const tree = processTree(peer.child.pid ?? -1)
+    const before = cpuTimeNs(tree)
+    const scrape = scrapeMetrics(peer)
+    const report = await run()
+    const cpuNs = cpuTimeNs(tree) - before
+    await scrape
+    const now = processTree(peer.child.pid ?? -1)
+    if (tree.length === 0 || now.join() !== tree.join()) {
+      throw new Error(
+        `${peer.name}'s processes changed while it served: ${tree.join()} → ${now.join()}`,
+      )
+    }
+    await tally.add(peer.name, report.photos)
+    return { report, cpuNs }
+  }
+
+  for (const { peer, result } of entries) {
+    progress(`${cell.name}: ${peer.name} warms up`)
+    const port = cell.isTls ? peer.httpsPort : peer.httpPort
+    await load.open(peer.name, { port, isTls: cell.isTls }, set, options.connections)
+    const { report } = await slice(peer, () => load.runClosed(peer.name, options.warmUpMs))
+    result.photos += report.photos
+  }
+  for (let pair = 0; pair < options.pairs; pair++) {
+    for (const { peer, result } of inTurn(entries, pair)) {
+      progress(`${cell.name}: ${peer.name} saturated, ${pair + 1} of ${options.pairs}`)
+      const { report, cpuNs } = await slice(peer, () => load.runClosed(peer.name, options.sliceMs))
+      result.photos += report.photos
+      result.cpuUsPerPhoto.push(cpuNs / 1000 / report.photos)
+      result.photosPerSecond.push((report.photos / report.wallMs) * 1000)
+      result.busyShare.push(cpuNs / 1e6 / report.wallMs)
+      result.saturatedP50Ms.push(report.p50Ms)
+    }
+  }
+
+  const baseline = results.find(({ peer }) => peer === 'nginx') ?? results[0]
+  const rate = median(baseline?.photosPerSecond ?? []) / 2
+  if (options.latencySlices > 0) cellResult.latencyRate = rate
+  const able = entries.filter(({ result }) => {
+    if (median(result.photosPerSecond) >= 1.2 * rate) return true
+    result.latencyNote = 'cannot serve this rate'
+    return false
+  })
+  for (let round = 0; round < options.latencySlices; round++) {
+    for (const { peer, result } of inTurn(able, round)) {
+      progress(`${cell.name}: ${peer.name} p99, ${round + 1} of ${options.latencySlices}`)
+      const { latencySliceMs } = options
+      const { report } = await slice(peer, () => load.runOpen(peer.name, latencySliceMs, rate))
+      result.photos += report.photos
+      result.p50Ms.push(report.p50Ms)
+      result.p99Ms.push(report.p99Ms)
+    }
+  }
+  for (const { peer } of entries) await load.close(peer.name)
+  return cellResult
+}
+
+function emptyResult(peer: string): PeerResult {
+  return {
+    peer,
+    cpuUsPerPhoto: [],
+    photosPerSecond: [],
+    busyShare: [],
+    saturatedP50Ms: [],
+    p50Ms: [],
+    p99Ms: [],
+    photos: 0,
+  }
+}
+
+/** Forwards in even rounds, backwards in odd ones: no proxy is always the first. */
+const inTurn = <T>(entries: readonly T[], round: number): readonly T[] =>
+  round % 2 === 0 ? entries : [...entries].reverse()
+
+/** Once a slice: many times as often as an operator's Prometheus. */
+async function scrapeMetrics({ name, metricsUrl }: Peer): Promise<void> {
+  if (metricsUrl === undefined) return
+  const response = await fetch(metricsUrl, { headers: { connection: 'close' } })
+  await response.arrayBuffer()
+  if (!response.ok) throw new Error(`${name}'s metrics answer ${response.status}`)
+}
