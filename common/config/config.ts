@@ -28,6 +28,8 @@ export interface Box {
 /** Servers that do the same work, in the order listed: a server's place is its index everywhere. */
 export interface Pool {
   readonly name: string
+  /** Whether its servers are boxes of the inventory or servers of their own. */
+  readonly origin: 'boxes' | 'servers'
   readonly servers: readonly PoolServer[]
   /** Names of checks; all must pass. None: the servers count as up. */
   readonly checks: readonly string[]

@@ -1,0 +1,187 @@
+import type { CheckConfig, HttpCheckConfig } from '../config.ts'
+import { quote } from '../problem.ts'
+import { label } from '../read-source.ts'
+import type { Path } from '../read-source.ts'
+import type { SourceCheck, SourceConfig } from '../schema/config-schema.ts'
+import { formatDuration } from '../units.ts'
+import type { BuildContext } from './context.ts'
+
+const DEFAULT_TIMEOUT_MS = 500
+
+/** The checks with their own defaults: intervals from the interval, deadlines from the timeout. */
+export function buildChecks(
+  source: SourceConfig['checks'],
+  context: BuildContext,
+): Map<string, CheckConfig> {
+  const checks = new Map<string, CheckConfig>()
+  for (const [name, entry] of source) checks.set(name, buildCheck(name, entry, context))
+  return checks
+}
+
+function buildCheck(name: string, entry: SourceCheck, context: BuildContext): CheckConfig {
+  const path = ['checks', name]
+  const timing = timingOf(name, entry)
+  if (timing.timeoutMs > Math.max(timing.intervalMs, timing.downIntervalMs)) {
+    context.warning(
+      entry.timeout === undefined ? [...path, 'interval'] : [...path, 'timeout'],
+      `${label(path)} waits ${formatDuration(timing.timeoutMs)} for an answer and is due every ${formatDuration(timing.intervalMs)}: a server that does not answer is checked more seldom than that`,
+    )
+  }
+  if (timing.fastIntervalMs > timing.intervalMs) {
+    const [fast, normal] = [
+      formatDuration(timing.fastIntervalMs),
+      formatDuration(timing.intervalMs),
+    ]
+    context.problem(
+      [...path, 'fastInterval'],
+      `${label([...path, 'fastInterval'])} is ${quote(fast)}, longer than the interval of ${normal}: it must not be`,
+    )
+  }
+  switch (entry.type) {
+    case 'tcp':
+      return { type: 'tcp', ...timing }
+    case 'http':
+    case 'https':
+      return httpCheck(entry, timing, path, context)
+    case 'script':
+      entry.command.forEach((word, index) => {
+        context.placeholders([...path, 'command', index], word, [
+          'address',
+          'port',
+          'name',
+          'box',
+          'part',
+        ])
+      })
+      return {
+        type: 'script',
+        ...timing,
+        command: commandOf(entry.command, path, context),
+        user: entry.user,
+        dynamic: entry.dynamic,
+      }
+    case 'photo':
+      return {
+        type: 'photo',
+        ...timing,
+        path: entry.path,
+        host: entry.host,
+        length: entry.length,
+        sha256: entry.sha256,
+        maxLatencyMs: entry.maxLatency,
+      }
+  }
+}
+
+function timingOf(name: string, entry: SourceCheck) {
+  const { connect, firstByte, lastByte }: Deadlines = 'timeouts' in entry ? entry.timeouts : {}
+  const deadlines = [connect ?? 0, firstByte ?? 0, lastByte ?? 0]
+  return {
+    name,
+    intervalMs: entry.interval,
+    fastIntervalMs: entry.fastInterval ?? entry.interval,
+    downIntervalMs: entry.downInterval ?? entry.interval,
+    timeoutMs: entry.timeout ?? (Math.max(...deadlines) || DEFAULT_TIMEOUT_MS),
+    fall: entry.fall,
+    rise: entry.rise,
+    jitterPct: entry.jitter,
+    port: entry.port,
+  }
+}
+
+interface Deadlines {
+  readonly connect?: number
+  readonly firstByte?: number
+  readonly lastByte?: number
+}
+
+type Timing = ReturnType<typeof timingOf>
+
+function httpCheck(
+  entry: SourceCheck & { type: 'http' | 'https' },
+  timing: Timing,
+  path: Path,
+  context: BuildContext,
+): HttpCheckConfig {
+  const { type, method, host, status, trustStatus, reuse } = entry
+  if (type === 'http') refuseTlsKeys(entry, path, context)
+  const both = status.find((code) => trustStatus.includes(code))
+  if (both !== undefined) {
+    context.problem(
+      [...path, 'status'],
+      `${label(path)} has ${both} both as status (up) and as trustStatus (down at once): take it from one`,
+    )
+  }
+  return {
+    type,
+    ...timing,
+    method,
+    path: entry.path,
+    host,
+    sni: entry.sni,
+    verify: entry.verify,
+    status,
+    trustStatus,
+    reuse,
+    timeouts: deadlinesOf(entry.timeouts, timing.timeoutMs, path, context),
+    header: Object.fromEntries(entry.header),
+    body: bodyOf(entry.body, [...path, 'body'], context),
+  }
+}
+
+function refuseTlsKeys(
+  entry: SourceCheck & { type: 'http' | 'https' },
+  path: Path,
+  context: BuildContext,
+): void {
+  if (entry.sni !== undefined)
+    context.keyProblem([...path, 'sni'], `${label(path)} has sni, which only type https has`)
+  if (entry.verify)
+    context.keyProblem([...path, 'verify'], `${label(path)} has verify, which only type https has`)
+}
+
+/** What is not written is the whole check's timeout; none may be longer, and none than a later one. */
+function deadlinesOf(written: Deadlines, timeoutMs: number, path: Path, context: BuildContext) {
+  const lastByteMs = written.lastByte ?? timeoutMs
+  const firstByteMs = written.firstByte ?? lastByteMs
+  const connectMs = written.connect ?? firstByteMs
+  const order = [
+    ['connect', connectMs, 'firstByte', firstByteMs],
+    ['firstByte', firstByteMs, 'lastByte', lastByteMs],
+    ['lastByte', lastByteMs, 'timeout', timeoutMs],
+  ] as const
+  for (const [key, ms, later, laterMs] of order) {
+    if (ms <= laterMs) continue
+    const here = [...path, 'timeouts', key]
+    context.problem(
+      here,
+      `${label(here)} is ${quote(formatDuration(ms))}, later than ${later} (${formatDuration(laterMs)}): it must not be`,
+    )
+  }
+  return { connectMs, firstByteMs, lastByteMs }
+}
+
+function bodyOf(
+  body: { contains?: string; regex?: string; sha256?: string } | undefined,
+  path: Path,
+  context: BuildContext,
+): HttpCheckConfig['body'] {
+  if (body === undefined) return undefined
+  const given = [body.contains, body.regex, body.sha256].filter((value) => value !== undefined)
+  if (given.length !== 1)
+    context.problem(path, `${label(path)} wants exactly one of contains, regex and sha256`)
+  if (body.contains !== undefined) return { type: 'contains', text: body.contains }
+  if (body.sha256 !== undefined) return { type: 'sha256', digest: body.sha256 }
+  return body.regex === undefined ? undefined : { type: 'regex', regex: body.regex }
+}
+
+/** The program, absolute when its name has a slash, and its arguments. */
+export function commandOf(
+  command: readonly string[],
+  path: Path,
+  context: BuildContext,
+): readonly string[] {
+  const [program = '', ...rest] = command
+  if (program === '') return command
+  return [program.includes('/') ? context.file([...path, 'command'], program) : program, ...rest]
+}

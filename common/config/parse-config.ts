@@ -1,0 +1,92 @@
+import { BuildContext } from './build/context.ts'
+import { buildAdmin } from './build/admin.ts'
+import { buildBoxes } from './build/boxes.ts'
+import { buildChecks } from './build/checks.ts'
+import { buildAlerts, buildDirector } from './build/director.ts'
+import { buildMountcheck } from './build/mountcheck.ts'
+import { buildPools } from './build/pools.ts'
+import { buildRouter } from './build/router.ts'
+import { checkSharing } from './build/sharing.ts'
+import type { Config } from './config.ts'
+import { folderOf } from './paths.ts'
+import { formatProblem } from './problem.ts'
+import type { Problem } from './problem.ts'
+import { SourceReader } from './read-source.ts'
+import type { SchemaNode } from './schema-kit.ts'
+import { configSchema } from './schema/config-schema.ts'
+import type { SourceConfig } from './schema/config-schema.ts'
+import { readYaml } from './yaml-source.ts'
+
+export interface ParseInit {
+  /** The file's name, as problems show it. */
+  readonly file: string
+  /** The absolute folder that relative paths start from; by default the file's own. */
+  readonly folder?: string
+}
+
+export type ParsedConfig =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: false
+      readonly problems: readonly Problem[]
+      readonly warnings: readonly Problem[]
+    }
+
+/**
+ * Reads a configuration: the effective one, or every problem that it has, in the file's order.
+ * Total: any text gives an answer, in time linear in its length.
+ */
+export function parseConfig(text: string, init: ParseInit): ParsedConfig {
+  const source = readYaml(text, init.file)
+  if (source.root === undefined) return { ok: false, problems: source.problems, warnings: [] }
+  const problems = [...source.problems]
+  const warnings: Problem[] = []
+  const report = (offset: number, message: string) =>
+    problems.push(source.problemAt(offset, message))
+  if (source.root.kind !== 'map') {
+    const what = source.root.kind === 'list' ? 'a list' : 'no configuration'
+    report(
+      source.root.offset,
+      `The file holds ${what}: it wants keys such as edge, boxes and router`,
+    )
+    return { ok: false, problems: ordered(problems), warnings }
+  }
+  const reader = new SourceReader(report)
+  const read = reader.read(configSchema as unknown as SchemaNode, source.root, []) as SourceConfig
+  const context = new BuildContext(
+    init.folder ?? folderOf(init.file),
+    (path, message, isWarning, isKey) => {
+      const problem = source.problemAt(reader.placeOf(path, isKey), message)
+      ;(isWarning ? warnings : problems).push(problem)
+    },
+  )
+  const config = buildConfig(read, context)
+  if (problems.length > 0)
+    return { ok: false, problems: ordered(problems), warnings: ordered(warnings) }
+  return { ok: true, config, warnings: ordered(warnings) }
+}
+
+function buildConfig(source: SourceConfig, context: BuildContext): Config {
+  const boxes = buildBoxes(source.boxes, context)
+  const checks = buildChecks(source.checks, context)
+  const pools = buildPools(source.pools, boxes, checks, context)
+  const config: Config = {
+    edge: source.edge,
+    boxes: Object.fromEntries(boxes),
+    pools: Object.fromEntries(pools),
+    checks: Object.fromEntries(checks),
+    router: source.router && buildRouter(source.router, boxes, pools, context),
+    mountcheck: source.mountcheck && buildMountcheck(source.mountcheck, boxes, context),
+    director: source.director && buildDirector(source.director, boxes, pools, context),
+    alerts: buildAlerts(source.alerts),
+    admin: buildAdmin(source.admin, context),
+  }
+  checkSharing(config, context)
+  return config
+}
+
+/** In the file's order, each once. */
+function ordered(problems: readonly Problem[]): readonly Problem[] {
+  const unique = new Map(problems.map((problem) => [formatProblem(problem), problem]))
+  return [...unique.values()].sort((a, b) => a.line - b.line || a.column - b.column)
+}

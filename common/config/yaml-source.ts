@@ -1,0 +1,210 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import type { Pair, Scalar, YAMLError } from 'yaml'
+import { quote } from './problem.ts'
+import type { Problem } from './problem.ts'
+
+/** A value as it stands in the file. Offsets are characters from the file's start. */
+export type SourceNode = SourceScalar | SourceMap | SourceList
+
+export interface SourceScalar {
+  readonly kind: 'scalar'
+  readonly offset: number
+  /** As written, without quotes; what every unit and name is read from. */
+  readonly text: string
+  readonly value: string | number | boolean | null
+}
+
+export interface SourceMap {
+  readonly kind: 'map'
+  readonly offset: number
+  readonly entries: readonly SourceEntry[]
+}
+
+export interface SourceEntry {
+  readonly key: string
+  readonly keyOffset: number
+  readonly node: SourceNode
+}
+
+export interface SourceList {
+  readonly kind: 'list'
+  readonly offset: number
+  readonly items: readonly SourceNode[]
+}
+
+/** The file's root, when it has one, and a problem for all that is not plain YAML 1.2. */
+export interface Source {
+  readonly root: SourceNode | undefined
+  readonly problems: readonly Problem[]
+  /** The problem of that sentence at an offset. */
+  readonly problemAt: (offset: number, message: string) => Problem
+}
+
+/** No larger file is read: a thousand servers written one by one take a tenth of it. */
+export const MAX_SOURCE_LENGTH = 1024 * 1024
+
+/** Nesting that no configuration needs, and that would exhaust the parser's stack. */
+const MAX_DEPTH = 100
+
+/** Reads YAML into a tree. Total: any text gives a tree, problems, or both, in linear time. */
+export function readYaml(text: string, file: string): Source {
+  const refusal = refuseText(text)
+  if (refusal !== undefined) {
+    const problem = { file, ...refusal }
+    return { root: undefined, problems: [problem], problemAt: () => problem }
+  }
+  const lineCounter = new LineCounter()
+  const problemAt = (offset: number, message: string): Problem => {
+    const { line, col } = lineCounter.linePos(offset)
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1), message }
+  }
+  // Duplicate keys are ours to find: the library compares each key with all before it.
+  const document = parseDocument(text, {
+    lineCounter,
+    prettyErrors: false,
+    uniqueKeys: false,
+    logLevel: 'silent',
+  })
+  const problems = [...document.errors, ...document.warnings].map((error) =>
+    problemAt(error.pos[0], syntaxSentence(error)),
+  )
+  if (problems.length > 0) return { root: undefined, problems: problems.slice(0, 20), problemAt }
+  const builder = new TreeBuilder(problemAt)
+  const root = builder.build(document.contents, 0)
+  return { root, problems: builder.problems, problemAt }
+}
+
+function refuseText(text: string): Omit<Problem, 'file'> | undefined {
+  const at = (offset: number, message: string) => {
+    const before = text.slice(0, offset)
+    const lineStart = before.lastIndexOf('\n') + 1
+    return { line: before.split('\n').length, column: offset - lineStart + 1, message }
+  }
+  if (text.length > MAX_SOURCE_LENGTH) {
+    return at(
+      0,
+      `The file is larger than ${MAX_SOURCE_LENGTH / 1024 ** 2}MB: a configuration is not`,
+    )
+  }
+
+  const control = text.search(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd\ufffe\uffff]/)
+  if (control >= 0) {
+    const code = text.charCodeAt(control).toString(16).padStart(4, '0')
+    return at(control, `The file is not UTF-8 text: it holds the character U+${code.toUpperCase()}`)
+  }
+  const deep = tooDeepAt(text)
+  if (deep >= 0) return at(deep, `The file nests deeper than ${MAX_DEPTH} levels`)
+  return undefined
+}
+
+/** Bounds the nesting from above, without parsing: brackets that are open, or `- - -` in a line. */
+function tooDeepAt(text: string): number {
+  let depth = 0
+  let lineDepth = 0
+  for (let index = 0; index < text.length; index++) {
+    const character = text[index] ?? ''
+    if ('[{'.includes(character)) depth++
+    else if (']}'.includes(character)) depth = Math.max(0, depth - 1)
+    else if (character === '\n') lineDepth = 0
+    else if ('-?:'.includes(character) && ' \t'.includes(text[index + 1] ?? '\n')) lineDepth++
+    if (depth > MAX_DEPTH || lineDepth > MAX_DEPTH * 2) return index
+  }
+  return tooIndentedAt(text)
+}
+
+/** Block nesting needs a deeper indentation for each level. */
+function tooIndentedAt(text: string): number {
+  const open: number[] = []
+  for (const match of text.matchAll(/^( *)[^ \n]/gm)) {
+    const indent = match[1]?.length ?? 0
+    while ((open.at(-1) ?? -1) >= indent) open.pop()
+    open.push(indent)
+    if (open.length > MAX_DEPTH) return match.index
+  }
+  return -1
+}
+
+const SENTENCES: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: 'A tab indents this line: YAML wants spaces',
+  MULTIPLE_DOCS: 'A second document begins here: one file holds one configuration',
+  TAG_RESOLVE_FAILED: 'A tag stands here: a configuration has none',
+  BAD_ALIAS: 'This alias names no anchor: write the value',
+}
+
+function syntaxSentence(error: YAMLError): string {
+  const known = SENTENCES[error.code]
+  if (known !== undefined) return known
+  return `This is not YAML: ${error.message.split('\n')[0] ?? ''}`.replace(/\.$/, '')
+}
+
+/** Makes our tree of the library's: aliases resolved to the one node, keys as text, unique. */
+class TreeBuilder {
+  readonly problems: Problem[] = []
+  readonly #problemAt: (offset: number, message: string) => Problem
+  readonly #anchors = new Map<string, SourceNode | undefined>()
+
+  constructor(problemAt: (offset: number, message: string) => Problem) {
+    this.#problemAt = problemAt
+  }
+
+  build(node: unknown, offset: number): SourceNode | undefined {
+    if (isAlias(node)) return this.#alias(node.source, node.range?.[0] ?? offset)
+    if (!isMap(node) && !isSeq(node) && !isScalar(node)) {
+      return { kind: 'scalar', offset, text: '', value: null }
+    }
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, undefined)
+    const built = isScalar(node) ? scalar(node, offset) : this.#collection(node, offset)
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, built)
+    return built
+  }
+
+  #alias(name: string, offset: number): SourceNode | undefined {
+    const node = this.#anchors.get(name)
+    if (node === undefined) {
+      this.problems.push(
+        this.#problemAt(offset, `The alias "*${name}" stands inside its own anchor`),
+      )
+    }
+    return node
+  }
+
+  #collection(node: unknown, fallback: number): SourceNode {
+    if (isSeq(node)) {
+      const offset = node.range?.[0] ?? fallback
+      const items = node.items.map((item) => this.build(item, offset))
+      return { kind: 'list', offset, items: items.filter((item) => item !== undefined) }
+    }
+    if (!isMap(node)) return { kind: 'list', offset: fallback, items: [] }
+    const offset = node.range?.[0] ?? fallback
+    const entries = new Map<string, SourceEntry>()
+    for (const pair of node.items) this.#entry(pair, offset, entries)
+    return { kind: 'map', offset, entries: [...entries.values()] }
+  }
+
+  #entry(pair: Pair, fallback: number, entries: Map<string, SourceEntry>): void {
+    const keyNode = this.build(pair.key, fallback)
+    if (keyNode === undefined) return
+    const keyOffset = keyNode.offset
+    const node = this.build(pair.value, keyOffset)
+    if (keyNode.kind !== 'scalar') {
+      this.problems.push(this.#problemAt(keyOffset, 'A key must be one word, not a map or a list'))
+      return
+    }
+    const key = keyNode.text
+    if (entries.has(key)) {
+      const first = this.#problemAt(entries.get(key)?.keyOffset ?? 0, '')
+      const message = `The key ${quote(key)} stands here a second time: the first is in line ${first.line}`
+      this.problems.push(this.#problemAt(keyOffset, message))
+    } else if (node !== undefined) entries.set(key, { key, keyOffset, node })
+  }
+}
+
+function scalar(node: Scalar, fallback: number): SourceScalar {
+  const offset = node.range?.[0] ?? fallback
+  const value = node.value
+  if (typeof value === 'number' || typeof value === 'boolean') {
+    return { kind: 'scalar', offset, text: node.source ?? String(value), value }
+  }
+  const text = typeof value === 'string' ? value : ''
+  return { kind: 'scalar', offset, text, value: typeof value === 'string' ? value : null }
+}
