@@ -10,7 +10,7 @@ import type { CountersSnapshot } from '../core/counters.ts'
  * has to wait for a file: what a `configure` needs is sent before it.
  *
  * A new worker gets, in this order: certificates, ticketKeys, overrides, verdicts, configure,
- * then one listen per listener; then it says `ready`.
+ * then one listen per listener, synchronize; then it says `ready`.
  */
 export type PrimaryMessage =
   | ConfigureMessage
@@ -25,6 +25,8 @@ export type PrimaryMessage =
   | CertificatesMessage
   | TicketKeysMessage
   | { readonly type: 'reopenLog' }
+  /** Answered by `ready` when all before it has taken effect. */
+  | { readonly type: 'synchronize' }
   | StopMessage
 
 /** The whole effective configuration (`forBox` done), and the slot tables that belong to it. */
@@ -78,11 +80,14 @@ export interface TicketKeysMessage {
 export interface StopMessage {
   readonly type: 'stop'
   readonly deadlineMs: number
+  /** How long the sockets' queues are still emptied; 0: close them at once. */
+  readonly tailMs: number
 }
 
-/** A slot table as a file, written whole by the primary. */
+/** A table as a file, written whole by the primary. */
 export interface TableNote {
-  /** `tableKey` of the servers and weights that it was built from. */
+  readonly kind: 'slots' | 'shards'
+  /** Slots: `tableKey` of the servers and weights; shards: the group's name. */
   readonly key: string
   readonly file: string
   /** SHA-256 of the file, hex. */
@@ -109,8 +114,11 @@ export type WorkerMessage =
       readonly type: 'stats'
       readonly generation: number
       readonly snapshot: CountersSnapshot
-      readonly tlsFailures: Readonly<Record<string, number>>
+      /** The longest that the event loop was late since the last one. */
+      readonly lateMs: number
     }
+  /** It was told to end by a signal of its own: it takes no more connections, a successor may. */
+  | { readonly type: 'leaving'; readonly signal: string }
   /** Traffic found the server wanting: check it at once. */
   | { readonly type: 'suspect'; readonly pool: string; readonly server: string }
   | { readonly type: 'event'; readonly event: EdgeEvent }

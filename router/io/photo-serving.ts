@@ -1,0 +1,42 @@
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { Config } from '../../common/config/config.ts'
+import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { Verdict } from '../../common/model/health.ts'
+import type { Counters, CountersSnapshot } from '../core/counters.ts'
+import type { ShardTable } from '../core/shard-table.ts'
+import type { Overrides } from './messages.ts'
+
+/** The tables of a configuration: slots by `tableKey`, shards by the group's name. */
+export interface Tables {
+  readonly slots: ReadonlyMap<string, Uint16Array>
+  readonly shards: ReadonlyMap<string, ShardTable>
+}
+
+/** What serves the connections that a worker accepts. All calls but `close` return at once. */
+export interface PhotoServer {
+  /** TLS is established; `peer` is the client where a PROXY header before TLS named it. */
+  accept(socket: Socket | TLSSocket, listener: string, peer?: Peer): void
+  /** Switches to a configuration in one step; exchanges under way end under the old one. */
+  configure(config: Config, box: string, generation: number, tables: Tables): void
+  setVerdicts(verdicts: readonly Verdict[]): void
+  setOverrides(overrides: Overrides, tables: Tables): void
+  /** From now on the health path says 503, answers say `Connection: close`, idle clients go. */
+  drain(): void
+  /** As `drain`; resolves when the last exchange is over, or was cut at the deadline. */
+  close(deadlineMs: number): Promise<void>
+  snapshot(): CountersSnapshot
+  reopenLog(): void
+}
+
+export interface Peer {
+  readonly address: string
+  readonly port: number
+}
+
+/** What a photo server tells its primary. */
+export interface PhotoServerHooks {
+  readonly counters: Counters
+  readonly onSuspect: (pool: string, server: string) => void
+  readonly onEvent: (event: EdgeEvent) => void
+}
