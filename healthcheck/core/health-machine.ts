@@ -1,63 +1,17 @@
-import type { EdgeEvent } from '../../common/model/edge-event.ts'
-import type { CheckResult, HealthChange, Verdict } from '../../common/model/health.ts'
+import type { CheckResult, Verdict } from '../../common/model/health.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
-import { DeadlineHeap } from './deadline-heap.ts'
+import { configure } from './configure.ts'
+import type { HealthEffect, HealthMachine, Probe } from './machine-state.ts'
 import type { Outcome } from './outcome.ts'
-import { newServer, nextPoolDeadline, setHeld, settle, settlePool } from './pool-health.ts'
-import type { Findings, Moment, PoolHealth, ServerHealth } from './pool-health.ts'
-import { freshHealth, intervalMs, judge } from './probe-health.ts'
-import type { ProbeHealth } from './probe-health.ts'
-import { isOnPhotoPort, isSameQuestion, targetsOf } from './probe-plan.ts'
-import type { Checks, Pools, ProbeTarget } from './probe-plan.ts'
-
-/**
- * The prober's whole knowledge, mutable, changed by `step` alone.
- * 1. A probe is in the heap under its `nextAt`, or in `waiting`, or running: one of the three.
- * 2. At most one run of a probe is under way; its number is `run`.
- * 3. A server's `raw` verdict follows from its probes' health at all times.
- */
-export interface HealthMachine {
-  readonly random: () => number
-  /** How many first checks may run at once. */
-  readonly concurrency: number
-  readonly probes: Map<string, Probe>
-  readonly pools: Map<string, PoolHealth>
-  /** By `pool/server`. */
-  readonly servers: Map<string, ServerHealth>
-  readonly due: DeadlineHeap<Probe>
-  /** Never checked yet, in turn. */
-  waiting: Probe[]
-  firstRunning: number
-  probeCount: number
-  runCount: number
-  /** Last alert that the prober itself is in trouble. */
-  troubleToldAt: MonotonicMs | undefined
-}
-
-/** One check of one address. */
-export interface Probe {
-  target: ProbeTarget
-  /** Place in the order of making, for staggering. */
-  readonly index: number
-  health: ProbeHealth
-  servers: { readonly health: ServerHealth; readonly key: string }[]
-  nextAt: MonotonicMs | undefined
-  /** The run under way. */
-  run: number | undefined
-  startedAt: MonotonicMs
-  isFirst: boolean
-  /** Asked for while running: run again at once. */
-  isWanted: boolean
-  /** Servers whose suspicion a good run begun from now on clears. */
-  asked: Set<string>
-  /** Those that the run under way clears. */
-  clearing: Set<string>
-  /** Since when its results are void by the prober's own fault. */
-  voidSince: MonotonicMs | undefined
-  voidReason: string | undefined
-  results: CheckResult[]
-}
+import { nextPoolDeadline, settle, settlePool } from './pool-health.ts'
+import { setHeld } from './pool-state.ts'
+import type { Findings, Moment } from './pool-state.ts'
+import { judge } from './probe-health.ts'
+import { isOnPhotoPort } from './probe-plan.ts'
+import type { Checks, Pools } from './probe-plan.ts'
+import type { LocatedVerdict } from './saved-verdicts.ts'
+import { dropStale, endRun, nextStart, schedule, startDue } from './schedule.ts'
 
 export type HealthEvent =
   | { readonly type: 'configure'; readonly pools: Pools; readonly checks: Checks }
@@ -70,35 +24,6 @@ export type HealthEvent =
     }
   /** A worker suspects the server: check it at once. */
   | { readonly type: 'checkNow'; readonly pool: string; readonly server: string }
-
-export type HealthEffect =
-  | { readonly type: 'probe'; readonly run: number; readonly target: ProbeTarget }
-  | { readonly type: 'cancel'; readonly run: number; readonly target: ProbeTarget }
-  | { readonly type: 'change'; readonly change: HealthChange }
-  | { readonly type: 'tell'; readonly event: EdgeEvent }
-
-export interface HealthMachineInit {
-  /** 0 to 1, for jitter. */
-  readonly random: () => number
-  readonly concurrency: number
-}
-
-/** A machine with no pools yet. */
-export function createHealthMachine({ random, concurrency }: HealthMachineInit): HealthMachine {
-  return {
-    random,
-    concurrency,
-    probes: new Map(),
-    pools: new Map(),
-    servers: new Map(),
-    due: new DeadlineHeap(),
-    waiting: [],
-    firstRunning: 0,
-    probeCount: 0,
-    runCount: 0,
-    troubleToldAt: undefined,
-  }
-}
 
 /** One event in; the machine is changed in place, what is to be done comes out in order. */
 export function step(machine: HealthMachine, event: HealthEvent, moment: Moment): HealthEffect[] {
@@ -142,130 +67,18 @@ export function verdicts(machine: HealthMachine): Verdict[] {
   return [...machine.servers.values()].map((server) => server.verdict)
 }
 
+/** The verdicts with their servers' addresses, for keeping over a restart. */
+export function locatedVerdicts(machine: HealthMachine): LocatedVerdict[] {
+  return [...machine.servers.values()].map(({ verdict, config }) => {
+    return { verdict, address: config.address, port: config.port }
+  })
+}
+
 /** The last ten results of a server's checks, oldest first. */
 export function history(machine: HealthMachine, pool: string, server: string): CheckResult[] {
   const probes = probesOf(machine, `${pool}/${server}`)
   const results = probes.flatMap((probe) => probe.results)
   return results.sort((a, b) => a.atMs - b.atMs).slice(-HISTORY)
-}
-
-function configure(
-  machine: HealthMachine,
-  pools: Pools,
-  checks: Checks,
-  moment: Moment,
-  findings: Findings,
-  effects: HealthEffect[],
-): void {
-  const former = new Map(machine.servers)
-  machine.servers.clear()
-  const formerPools = new Map(machine.pools)
-  machine.pools.clear()
-  for (const probe of machine.probes.values()) probe.servers = []
-  for (const config of Object.values(pools)) {
-    const pool = formerPools.get(config.name) ?? newPool(config)
-    pool.config = config
-    pool.held.clear()
-    machine.pools.set(config.name, pool)
-    let longestMs = 0
-    pool.servers = config.servers.map((serverConfig) => {
-      const key = `${config.name}/${serverConfig.name}`
-      const known = former.get(key)
-      const isSame =
-        known?.config.address === serverConfig.address && known.config.port === serverConfig.port
-      const server = isSame ? known : newServer(pool, serverConfig, moment)
-      if (known !== undefined && !isSame) {
-        findings.changes.push({ before: known.verdict.state, verdict: server.verdict })
-      }
-      server.config = serverConfig
-      server.pool = pool
-      setHeld(server, server.heldUntil)
-      machine.servers.set(key, server)
-      const probes = targetsOf(config, serverConfig, checks).map((target) => {
-        longestMs = Math.max(longestMs, target.check.intervalMs)
-        const probe = plan(machine, target, server, moment, effects)
-        probe.servers.push({ health: server, key })
-        return { check: target.check.name, key: target.key, source: probe }
-      })
-      server.probes = probes
-      return server
-    })
-    pool.windowMs = 2 * longestMs
-  }
-  dropUnused(machine, effects)
-  for (const server of machine.servers.values()) settle(server, moment, findings)
-}
-
-const newPool = (config: PoolHealth['config']): PoolHealth => ({
-  config,
-  servers: [],
-  held: new Set(),
-  windowMs: 0,
-  panicUntil: undefined,
-  isPanicSpent: false,
-})
-
-/** The probe for a target: the one that runs already, or a new one, to be checked at once. */
-function plan(
-  machine: HealthMachine,
-  target: ProbeTarget,
-  server: ServerHealth,
-  moment: Moment,
-  effects: HealthEffect[],
-): Probe {
-  const known = machine.probes.get(target.key)
-  if (known === undefined) {
-    const probe = newProbe(target, machine.probeCount, server.verdict.state, moment)
-    machine.probeCount += 1
-    machine.probes.set(target.key, probe)
-    machine.waiting.push(probe)
-    return probe
-  }
-  if (isSameQuestion(known.target, target)) return known
-  if (known.run !== undefined) {
-    effects.push({ type: 'cancel', run: known.run, target: known.target })
-    endRun(machine, known)
-  }
-  known.target = target
-  if (!machine.waiting.includes(known)) schedule(machine, known, moment.now)
-  return known
-}
-
-function newProbe(
-  target: ProbeTarget,
-  index: number,
-  assumed: Verdict['state'],
-  moment: Moment,
-): Probe {
-  return {
-    target,
-    index,
-    health: freshHealth(assumed),
-    servers: [],
-    nextAt: undefined,
-    run: undefined,
-    startedAt: moment.now,
-    isFirst: true,
-    isWanted: false,
-    asked: new Set(),
-    clearing: new Set(),
-    voidSince: undefined,
-    voidReason: undefined,
-    results: [],
-  }
-}
-
-function dropUnused(machine: HealthMachine, effects: HealthEffect[]): void {
-  for (const [key, probe] of machine.probes) {
-    if (probe.servers.length > 0) continue
-    if (probe.run !== undefined) {
-      effects.push({ type: 'cancel', run: probe.run, target: probe.target })
-      endRun(machine, probe)
-    }
-    probe.nextAt = undefined
-    machine.probes.delete(key)
-  }
-  machine.waiting = machine.waiting.filter((probe) => probe.servers.length > 0)
 }
 
 function takeResult(
@@ -282,7 +95,7 @@ function takeResult(
   const wasFirst = probe.isFirst
   endRun(machine, probe)
   const isVoid = judgeResult(machine, probe, outcome, moment, findings)
-  for (const { health: server, key: serverKey } of probe.servers) {
+  for (const { record: server, key: serverKey } of probe.servers) {
     if (outcome.result !== 'passed') setHeld(server, undefined)
     settle(server, moment, findings)
     if (outcome.result === 'passed' && probe.clearing.has(serverKey)) {
@@ -370,29 +183,7 @@ function tellFirstFailure(
 const subjectOf = (probe: Probe): string => probe.servers[0]?.key ?? probe.target.server
 
 const panicForMs = (probe: Probe): number =>
-  Math.max(0, ...probe.servers.map((server) => server.health.pool.config.panicForMs))
-
-/** Intervals run from start to start; a run that took longer delays the next to its own end. */
-function nextStart(
-  machine: HealthMachine,
-  probe: Probe,
-  wasFirst: boolean,
-  isVoid: boolean,
-  moment: Moment,
-): MonotonicMs {
-  if (probe.isWanted) return moment.now
-  const { check } = probe.target
-  const spanMs = isVoid ? check.fastIntervalMs : intervalMs(probe.health, check)
-  const isSettled = probe.health.streak === 0 && !isVoid
-  const share =
-    wasFirst && isSettled ? phaseOf(probe.index) : 1 - (check.jitterPct / 100) * machine.random()
-  return monotonicMs(Math.max(moment.now, probe.startedAt + spanMs * share))
-}
-
-/** Spreads second checks evenly over the interval: multiples of the golden ratio never crowd. */
-function phaseOf(index: number): number {
-  return 1 - ((index * GOLDEN) % 1)
-}
+  Math.max(0, ...probe.servers.map((server) => server.record.pool.config.panicForMs))
 
 function checkNow(machine: HealthMachine, key: string, moment: Moment): void {
   const server = machine.servers.get(key)
@@ -408,62 +199,9 @@ function checkNow(machine: HealthMachine, key: string, moment: Moment): void {
 }
 
 function probesOf(machine: HealthMachine, serverKey: string): Probe[] {
-  const probes = machine.servers.get(serverKey)?.probes ?? []
+  const probes = machine.servers.get(serverKey)?.checks ?? []
   return probes.flatMap(({ key }) => machine.probes.get(key) ?? [])
-}
-
-function startDue(machine: HealthMachine, moment: Moment, effects: HealthEffect[]): void {
-  while (machine.firstRunning < machine.concurrency) {
-    const probe = machine.waiting.shift()
-    if (probe === undefined) break
-    machine.firstRunning += 1
-    start(machine, probe, moment, effects)
-  }
-  for (;;) {
-    const entry = dropStale(machine)
-    if (entry === undefined || entry.at > moment.now) return
-    machine.due.pop()
-    start(machine, entry.item, moment, effects)
-  }
-}
-
-function start(
-  machine: HealthMachine,
-  probe: Probe,
-  moment: Moment,
-  effects: HealthEffect[],
-): void {
-  machine.runCount += 1
-  probe.run = machine.runCount
-  probe.nextAt = undefined
-  probe.startedAt = moment.now
-  probe.isWanted = false
-  for (const key of probe.asked) probe.clearing.add(key)
-  probe.asked.clear()
-  effects.push({ type: 'probe', run: probe.run, target: probe.target })
-}
-
-function endRun(machine: HealthMachine, probe: Probe): void {
-  probe.run = undefined
-  if (probe.isFirst) machine.firstRunning -= 1
-  probe.isFirst = false
-}
-
-function schedule(machine: HealthMachine, probe: Probe, at: MonotonicMs): void {
-  if (probe.nextAt === at) return
-  probe.nextAt = at
-  machine.due.push(at, probe)
-}
-
-/** The earliest entry that still stands; a probe scheduled anew leaves its old entry behind. */
-function dropStale(machine: HealthMachine): { at: number; item: Probe } | undefined {
-  for (;;) {
-    const entry = machine.due.peek()
-    if (entry === undefined || entry.item.nextAt === entry.at) return entry
-    machine.due.pop()
-  }
 }
 
 const HISTORY = 10
 const TROUBLE_PAUSE_MS = 60_000
-const GOLDEN = 0.618_033_988_749_894_9

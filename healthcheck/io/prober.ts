@@ -4,14 +4,10 @@ import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
 import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
-import {
-  createHealthMachine,
-  history,
-  nextDeadline,
-  step,
-  verdicts,
-} from '../core/health-machine.ts'
-import type { HealthEffect, HealthEvent } from '../core/health-machine.ts'
+import { history, locatedVerdicts, nextDeadline, step, verdicts } from '../core/health-machine.ts'
+import type { HealthEvent } from '../core/health-machine.ts'
+import { createHealthMachine } from '../core/machine-state.ts'
+import type { HealthEffect } from '../core/machine-state.ts'
 import { errorFailure } from '../core/blame.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Checks, Pools, ProbeTarget } from '../core/probe-plan.ts'
@@ -20,6 +16,8 @@ import { isLinkUp } from './own-link.ts'
 import { ProbeRun } from './probe-run.ts'
 import type { ProbeComponents, RunningProbe } from './probe-run.ts'
 import { createScriptProber } from './script-probe.ts'
+import { createVerdictStore } from './verdict-store.ts'
+import type { VerdictStore } from './verdict-store.ts'
 import { runTcpProbe } from './tcp-probe.ts'
 
 /** The one prober of a box: it checks every server of the pools it is given, and says what it finds. */
@@ -63,17 +61,25 @@ export interface ProberInit {
   readonly localAddress?: string
   /** The box's own interface: while it has no carrier no server is blamed. */
   readonly interface?: string
+  /** Keeps the verdicts over a restart; its directory must exist. */
+  readonly stateFile?: string
 }
 
 /** A prober at rest: `start` sets it going. */
 export function createProber(components: ProberComponents, init: ProberInit): Prober {
   const { clock, onEvent, onChange, random = Math.random } = components
-  const machine = createHealthMachine({ random, concurrency: init.concurrency ?? 64 })
+  const store = openStore(init.stateFile, components)
+  const machine = createHealthMachine({
+    random,
+    concurrency: init.concurrency ?? 64,
+    ...(store && { saved: store.load(clock.wallMs()) }),
+  })
   const running = new Map<number, RunningProbe>()
   let current = { pools: init.pools, checks: init.checks }
   let isStarted = false
   let isStopped = false
   let beatAt: MonotonicMs | undefined
+  let saveAt: MonotonicMs | undefined
   let worstMs = 0
   let totalMs = 0
 
@@ -88,7 +94,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
 
   const driver = createDeadlineDriver({
     clock,
-    nextDeadline: () => earliest(nextDeadline(machine), beatAt),
+    nextDeadline: () => earliest(earliest(nextDeadline(machine), beatAt), saveAt),
     onDeadline: (lateMs) => {
       if (lateMs > TOLERATED_MS) totalMs += lateMs
       worstMs = Math.max(worstMs, lateMs)
@@ -100,6 +106,10 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
   function run(event: HealthEvent): void {
     if (isStopped) return
     const moment = { now: clock.now(), wallMs: clock.wallMs() }
+    if (saveAt !== undefined && moment.now >= saveAt) {
+      saveAt = monotonicMs(moment.now + SAVE_EVERY_MS)
+      store?.save(locatedVerdicts(machine), moment.wallMs)
+    }
     for (const effect of step(machine, event, moment)) apply(effect)
     // While probes run the loop's lateness is watched closely, for their deadlines' sake.
     if (running.size === 0) beatAt = undefined
@@ -117,6 +127,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
         running.delete(effect.run)
         return
       case 'change':
+        if (store !== undefined) saveAt = soonest(saveAt)
         onChange(effect.change)
         return
       case 'tell':
@@ -158,6 +169,11 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     }
   }
 
+  /** Changes that come together are written together. */
+  function soonest(planned: MonotonicMs | undefined): MonotonicMs | undefined {
+    return earliest(planned, monotonicMs(clock.now() + SAVE_SOON_MS))
+  }
+
   function configure(): void {
     run({ type: 'configure', ...current })
     httpProber.retain(new Set(machine.probes.keys()))
@@ -179,6 +195,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     history: (pool, server) => history(machine, pool, server),
     lateness: () => ({ worstMs, totalMs }),
     stop() {
+      if (isStarted && !isStopped) store?.saveNow(locatedVerdicts(machine), clock.wallMs())
       isStopped = true
       driver.stop()
       for (const probe of running.values()) probe.cancel()
@@ -188,10 +205,32 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
   }
 }
 
+function openStore(
+  file: string | undefined,
+  { clock, onEvent }: ProberComponents,
+): VerdictStore | undefined {
+  if (file === undefined) return undefined
+  return createVerdictStore(file, (reason) => {
+    const subject = file
+    onEvent({
+      atMs: clock.wallMs(),
+      event: 'verdicts not kept',
+      subject,
+      from: undefined,
+      to: undefined,
+      reason,
+    })
+  })
+}
+
 function earliest(a: MonotonicMs | undefined, b: MonotonicMs | undefined): MonotonicMs | undefined {
   if (a === undefined || b === undefined) return a ?? b
   return a < b ? a : b
 }
+
+/** Kept verdicts are never older than this, unless the prober is gone. */
+const SAVE_EVERY_MS = 10_000
+const SAVE_SOON_MS = 200
 
 /** How often the loop's lateness is measured while probes run. */
 const BEAT_MS = 50

@@ -1,0 +1,202 @@
+import type { Pool, PoolServer } from '../../common/config/config.ts'
+import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { HealthChange, HealthState, Verdict } from '../../common/model/health.ts'
+import type { MonotonicMs } from '../../common/net/units.ts'
+import { CALM } from './flap-damper.ts'
+import type { FlapHistory } from './flap-damper.ts'
+import type { ProbeHealth } from './probe-health.ts'
+import type { SavedVerdict } from './saved-verdicts.ts'
+import { combine } from './server-health.ts'
+import type { RawVerdict } from './server-health.ts'
+
+/** The time of a step on both clocks: monotonic for decisions, wall for what people read. */
+export interface Moment {
+  readonly now: MonotonicMs
+  readonly wallMs: number
+}
+
+/** One server of one pool. Mutable: written by the health machine and the pool's own files only. */
+export interface ServerRecord {
+  config: PoolServer
+  pool: PoolRecord
+  checks: readonly ServerCheck[]
+  /** What its checks say, before damping and panic. */
+  raw: RawVerdict
+  /** What is told of it. */
+  verdict: Verdict
+  flaps: FlapHistory
+  upSince: MonotonicMs
+  /** Damped: when it may come back; undefined while its checks don't pass, or it is not damped. */
+  heldUntil: MonotonicMs | undefined
+  /** It went down doubtfully, and what it was before, should that prove to be our own fault. */
+  doubtfulOutage: DoubtfulOutage | undefined
+}
+
+/** One check of a server: its name, its probe's key, and the probe's present health. */
+export interface ServerCheck {
+  readonly check: string
+  readonly key: string
+  readonly source: {
+    readonly health: ProbeHealth
+    /** The prober's own trouble: the last verdict stands though nothing new is known. */
+    readonly voidReason: string | undefined
+  }
+}
+
+export interface DoubtfulOutage {
+  readonly at: MonotonicMs
+  readonly sinceMs: number
+  readonly flaps: FlapHistory
+  readonly upSince: MonotonicMs
+  readonly factor: number
+}
+
+/** One pool. Mutable, as its servers. */
+export interface PoolRecord {
+  config: Pool
+  servers: ServerRecord[]
+  /** Those with a `heldUntil`. */
+  readonly held: Set<ServerRecord>
+  /** Those told to be up whose checks fail by what could be the prober's own fault. */
+  readonly doubtfulUp: Set<ServerRecord>
+  /** Those with a `doubtfulOutage`, the oldest first. */
+  readonly doubtfulOut: Set<ServerRecord>
+  /** Two of its longest check intervals: outages so near to each other are one event. */
+  windowMs: number
+  /** The prober suspects itself until then. */
+  panicUntil: MonotonicMs | undefined
+  /** It did so for as long as it may; no panic again before the pool has recovered. */
+  isPanicSpent: boolean
+}
+
+/** What a step has to tell, in order. */
+export interface Findings {
+  readonly changes: HealthChange[]
+  readonly events: EdgeEvent[]
+}
+
+export function newPool(config: Pool): PoolRecord {
+  return {
+    config,
+    servers: [],
+    held: new Set(),
+    doubtfulUp: new Set(),
+    doubtfulOut: new Set(),
+    windowMs: 0,
+    panicUntil: undefined,
+    isPanicSpent: false,
+  }
+}
+
+/** A server that nothing is known of, or only what was known before a restart. */
+export function newServer(
+  pool: PoolRecord,
+  config: PoolServer,
+  saved: SavedVerdict | undefined,
+  moment: Moment,
+): ServerRecord {
+  const verdict: Verdict = {
+    pool: pool.config.name,
+    server: config.name,
+    state: saved?.state ?? 'unknown',
+    factor: saved?.factor ?? 0,
+    reason: saved === undefined ? 'not checked yet' : `${saved.reason} (before the restart)`,
+    sinceMs: saved?.sinceMs ?? moment.wallMs,
+    clearsSuspicion: false,
+    held: 'no',
+    outageCount: saved?.outageCount ?? 0,
+    boot: saved?.boot,
+    cache: saved?.cache,
+  }
+  return {
+    config,
+    pool,
+    checks: [],
+    verdict,
+    raw: combine([], config.weight),
+    flaps: CALM,
+    upSince: moment.now,
+    heldUntil: undefined,
+    doubtfulOutage: undefined,
+  }
+}
+
+/** A hold-down begins, or ends, or must be stood through anew. */
+export function setHeld(server: ServerRecord, until: MonotonicMs | undefined): void {
+  server.heldUntil = until
+  if (until === undefined) server.pool.held.delete(server)
+  else server.pool.held.add(server)
+}
+
+export function setDoubtfulOutage(server: ServerRecord, outage: DoubtfulOutage | undefined): void {
+  server.doubtfulOutage = outage
+  server.pool.doubtfulOut.delete(server)
+  if (outage !== undefined) server.pool.doubtfulOut.add(server)
+}
+
+/** Keeps the pool's sets in step with the server; after every change of `raw` or `verdict`. */
+export function classify(server: ServerRecord): void {
+  const { pool, raw, verdict } = server
+  if (raw.isDoubtful && verdict.state === 'up') pool.doubtfulUp.add(server)
+  else pool.doubtfulUp.delete(server)
+}
+
+/** Tells `news` of the server; a change only where something beside the reason has changed. */
+export function publish(
+  server: ServerRecord,
+  news: Partial<Verdict>,
+  moment: Moment,
+  findings: Findings,
+): void {
+  const before = server.verdict
+  const changed = { ...before, ...news }
+  const isNewState = changed.state !== before.state
+  const sinceMs = news.sinceMs ?? (isNewState ? moment.wallMs : before.sinceMs)
+  const verdict = { ...changed, sinceMs }
+  server.verdict = verdict
+  if (isNewState) {
+    const { state, reason } = verdict
+    tellServer(
+      server,
+      { event: `server ${state}`, from: before.state, to: state, reason },
+      moment,
+      findings,
+    )
+  }
+  const isNews =
+    isNewState ||
+    verdict.factor !== before.factor ||
+    verdict.held !== before.held ||
+    verdict.boot !== before.boot ||
+    verdict.cache !== before.cache
+  if (isNews) findings.changes.push({ before: before.state, verdict })
+}
+
+export function tellServer(
+  server: ServerRecord,
+  told: { event: string; from: HealthState; to: HealthState; reason: string },
+  moment: Moment,
+  findings: Findings,
+): void {
+  const subject = `${server.pool.config.name}/${server.config.name}`
+  findings.events.push({ atMs: moment.wallMs, subject, ...told })
+}
+
+/** An event of the whole pool. */
+export function tellPool(
+  pool: PoolRecord,
+  event: string,
+  reason: string,
+  moment: Moment,
+  findings: Findings,
+): void {
+  const subject = pool.config.name
+  findings.events.push({
+    atMs: moment.wallMs,
+    event,
+    subject,
+    from: undefined,
+    to: undefined,
+    reason,
+  })
+}

@@ -1,0 +1,90 @@
+import type { Verdict } from '../../common/model/health.ts'
+
+/** A verdict as it is kept over a restart, with the address that it was formed of. */
+export interface SavedVerdict {
+  readonly pool: string
+  readonly server: string
+  readonly address: string
+  readonly port: number | undefined
+  readonly state: 'up' | 'down'
+  readonly factor: number
+  readonly reason: string
+  readonly sinceMs: number
+  readonly outageCount: number
+  readonly boot: string | undefined
+  readonly cache: string | undefined
+}
+
+/** A verdict and where its server is. */
+export interface LocatedVerdict {
+  readonly verdict: Verdict
+  readonly address: string
+  readonly port: number | undefined
+}
+
+/** Older ones say nothing any more: the servers are unknown again until they are checked. */
+export const SAVED_FOR_MS = 120_000
+
+/** The text to keep. Servers that are unknown are left out. */
+export function encodeVerdicts(located: readonly LocatedVerdict[], wallMs: number): string {
+  const verdicts = located.flatMap(({ verdict, address, port }) => {
+    const { pool, server, state, factor, reason, sinceMs, outageCount, boot, cache } = verdict
+    if (state === 'unknown') return []
+    return [
+      { pool, server, address, port, state, factor, reason, sinceMs, outageCount, boot, cache },
+    ]
+  })
+  return `${JSON.stringify({ version: VERSION, savedAtMs: wallMs, verdicts })}\n`
+}
+
+/** What was kept, by `pool/server`; nothing of a text that is too old, damaged or not ours. */
+export function decodeVerdicts(text: string, wallMs: number): Map<string, SavedVerdict> {
+  const saved = new Map<string, SavedVerdict>()
+  const file = parseObject(text)
+  if (file?.['version'] !== VERSION || !Array.isArray(file['verdicts'])) return saved
+  const { savedAtMs } = file
+  if (typeof savedAtMs !== 'number' || savedAtMs > wallMs) return saved
+  if (wallMs - savedAtMs > SAVED_FOR_MS) return saved
+  for (const entry of file['verdicts'] as unknown[]) {
+    const verdict = decodeOne(entry)
+    if (verdict !== undefined) saved.set(`${verdict.pool}/${verdict.server}`, verdict)
+  }
+  return saved
+}
+
+function decodeOne(entry: unknown): SavedVerdict | undefined {
+  if (typeof entry !== 'object' || entry === null) return undefined
+  const { pool, server, address, port, state, factor, reason, sinceMs, outageCount, boot, cache } =
+    entry as Record<string, unknown>
+  if (typeof pool !== 'string' || typeof server !== 'string' || typeof address !== 'string')
+    return undefined
+  if (state !== 'up' && state !== 'down') return undefined
+  if (typeof factor !== 'number' || factor < 0 || factor > 1) return undefined
+  if (typeof reason !== 'string' || typeof sinceMs !== 'number') return undefined
+  return {
+    pool,
+    server,
+    address,
+    port: typeof port === 'number' ? port : undefined,
+    state,
+    factor,
+    reason,
+    sinceMs,
+    outageCount: typeof outageCount === 'number' ? outageCount : 0,
+    boot: typeof boot === 'string' ? boot : undefined,
+    cache: typeof cache === 'string' ? cache : undefined,
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const VERSION = 1
