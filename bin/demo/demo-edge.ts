@@ -87,7 +87,7 @@ export class DemoEdge {
     this.publicUrl = `http://127.0.0.1:${publicPort}`
     await this.#startRouter()
     this.#load = new DemoLoad(this.publicUrl, this.photos.paths, loadPerSecond)
-    this.#load.start()
+    if (loadPerSecond > 0) this.#load.start()
   }
 
   /** Resolves when every process is gone; the folder is removed. */
