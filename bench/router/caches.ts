@@ -25,19 +25,22 @@ export async function startCaches(stage: Stage, root: string): Promise<Caches> {
   const servers = ports.map(
     (port, index) => `  server {
     listen 127.0.0.1:${port} backlog=4096;
-    location /u/ { access_log ${logs[index] ?? ''} tally buffer=64k flush=${FLUSH_MS}ms; }
-    location = ${CACHE_HEALTH_PATH} { return 200 "ok\\n"; }
+    access_log ${logs[index] ?? ''} tally buffer=64k flush=${FLUSH_MS}ms;
+    location /u/ { }
+    location ~ "/(1|16)k\\.jpg$" { sendfile off; }
+    location = ${CACHE_HEALTH_PATH} { access_log off; return 200 "ok\\n"; }
   }
 `,
   )
-  const config = `${nginxGround(stage, 'caches')}http {
+  const config = `${nginxGround(stage, 'caches')}pcre_jit on;
+http {
   ${nginxTemporaries(stage)}
   log_format tally 'x';
-  access_log off;
   root ${root};
   types { image/jpeg jpg; }
   sendfile on;
   tcp_nopush on;
+  output_buffers 1 32k;
   open_file_cache max=20000 inactive=1h;
   open_file_cache_valid 1h;
   keepalive_timeout 1h;

@@ -13,6 +13,9 @@ export interface IdleResult {
   readonly connections: number
   /** Growth of the whole process tree's resident memory, per connection. */
   readonly bytesPerConnection: number
+  /** The same with what the process took to get warm: 1.5 s of load before the connections. */
+  readonly bytesSinceStart: number
+  readonly photos: number
 }
 
 /**
@@ -29,6 +32,7 @@ export async function measureIdle(
   const connections = options.idleConnections
   progress(`idle connections: ${peer.name}, ${isTls ? 'HTTPS' : 'HTTP'}`)
   const port = isTls ? peer.httpsPort : peer.httpPort
+  const cold = residentBytes(processTree(peer.child.pid ?? -1))
   await load.open(peer.name, { port, isTls }, set, options.connections)
   const warm = await load.runClosed(peer.name, WARM_UP_MS)
   await tally.add(peer.name, warm.photos)
@@ -44,5 +48,7 @@ export async function measureIdle(
     isTls,
     connections,
     bytesPerConnection: (after - before) / connections,
+    bytesSinceStart: (after - cold) / connections,
+    photos: warm.photos + report.photos,
   }
 }

@@ -115,9 +115,8 @@ async function measure(stage: Stage, options: BenchOptions): Promise<number> {
   const verdicts = results.flatMap((result) => verdictsOf(result, OURS))
   print(idleTable(idle, OURS))
   print(verdictTable(verdicts))
-  const photos = results
-    .flatMap((result) => result.peers)
-    .reduce((sum, { photos: n }) => sum + n, 0)
+  const counted = [...results.flatMap((result) => result.peers), ...idle]
+  const photos = counted.reduce((sum, { photos: count }) => sum + count, 0)
   const seconds = Math.round((performance.now() - startedAt) / 1000)
   print(
     `${photos.toLocaleString('en-US')} photos compared byte by byte, each counted by its cache; ${seconds} s`,

@@ -88,7 +88,7 @@ export function verdictTable(verdicts: readonly Verdict[]): string {
   const names = [...new Set(verdicts.map(({ what }) => what))]
   const width = Math.min(17, Math.floor(68 / names.length))
   const lines = [
-    "Ours as a share of the peer's (median of the pairs), its bound, and whether it holds",
+    "Ours as a share of the peer's (median of the pairs), with its bound",
     rpad('', 12) + names.map((name) => lpad(name, width)).join(''),
   ]
   for (const cell of new Set(verdicts.map((verdict) => verdict.cell))) {
@@ -115,12 +115,16 @@ export function idleTable(results: readonly IdleResult[], ours: string): string 
   const lines = [
     `Memory of an idle client connection (${number(results[0]?.connections ?? 0, 0)}, one photo each, 5 s idle)`,
   ]
-  for (const { peer, isTls, bytesPerConnection } of results) {
+  for (const { peer, isTls, bytesPerConnection, bytesSinceStart } of results) {
     const kb = bytesPerConnection / 1024
     const bound = idleBoundKb(isTls)
-    const verdict = peer === ours ? `  ≤ ${bound} KB ${kb <= bound ? 'ok' : 'NOT'}` : ''
+    const verdict = peer === ours ? `≤ ${bound} KB ${kb <= bound ? 'ok' : 'NOT'}` : ''
     lines.push(
-      `${rpad(peer, 12)}${rpad(isTls ? 'HTTPS' : 'HTTP', 6)}${lpad(number(kb, 1), 8)} KB${verdict}`,
+      rpad(peer, 12) +
+        rpad(isTls ? 'HTTPS' : 'HTTP', 6) +
+        lpad(number(kb, 1), 8) +
+        rpad(` KB ${verdict}`, 18) +
+        `(${number(bytesSinceStart / 1024, 1)} KB since it started)`,
     )
   }
   return `${lines.join('\n')}\n`
