@@ -48,6 +48,7 @@ function renewPool(known: PoolRecord | undefined, config: Pool): PoolRecord {
   const pool = newPool(config)
   if (known !== undefined) {
     pool.panicUntil = known.panicUntil
+    pool.easeUntil = known.easeUntil
     pool.isPanicSpent = known.isPanicSpent
   }
   return pool

@@ -30,8 +30,8 @@ export function startPanic(pool: PoolRecord, moment: Moment, findings: Findings)
 }
 
 /**
- * Ends a panic whose time is over, or that too few servers still speak for; true when it did, and
- * the servers' verdicts must be settled anew.
+ * Ends a panic whose time is over, or that too few servers speak for any more (the rest have two
+ * intervals to answer as well); true when it did, and verdicts must be settled anew.
  */
 export function endPanic(pool: PoolRecord, moment: Moment, findings: Findings): boolean {
   const isOver = isOverThreshold(pool, moment)
@@ -40,14 +40,25 @@ export function endPanic(pool: PoolRecord, moment: Moment, findings: Findings): 
     return false
   }
   const isTimeUp = moment.now >= pool.panicUntil
-  if (isOver && !isTimeUp) return false
+  if (!isTimeUp && !hasEased(pool, isOver, moment)) return false
   pool.panicUntil = undefined
+  pool.easeUntil = undefined
   pool.isPanicSpent = isTimeUp && isOver
-  const reason = isTimeUp
+  const reason = pool.isPanicSpent
     ? `the servers still fail after ${spanInWords(pool.config.panicForMs)}: the checks are believed`
     : 'the servers answer again, or too few fail to doubt the checks'
   tellPool(pool, 'prober trusts itself again', reason, moment, findings)
   return true
+}
+
+function hasEased(pool: PoolRecord, isOver: boolean, moment: Moment): boolean {
+  if (isOver) {
+    pool.easeUntil = undefined
+    return false
+  }
+  if (pool.doubtfulUp.size === 0) return true
+  pool.easeUntil ??= monotonicMs(moment.now + pool.windowMs)
+  return moment.now >= pool.easeUntil
 }
 
 /** How a kept verdict explains itself. */

@@ -27,7 +27,11 @@ export function settlePool(pool: PoolRecord, moment: Moment, findings: Findings)
 
 /** The earliest time at which a pool's verdicts may change with no new result. */
 export function nextPoolDeadline(pool: PoolRecord): MonotonicMs | undefined {
+  // Easing never goes beyond the panic's own end.
   let earliest = pool.panicUntil
+  const { easeUntil } = pool
+  if (easeUntil !== undefined && (earliest === undefined || easeUntil < earliest))
+    earliest = easeUntil
   for (const { heldUntil } of pool.held) {
     if (heldUntil !== undefined && (earliest === undefined || heldUntil < earliest)) {
       earliest = heldUntil

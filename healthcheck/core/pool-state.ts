@@ -65,6 +65,8 @@ export interface PoolRecord {
   windowMs: number
   /** The prober suspects itself until then. */
   panicUntil: MonotonicMs | undefined
+  /** Too few fail by now: those that do have until then to answer, too. */
+  easeUntil: MonotonicMs | undefined
   /** It did so for as long as it may; no panic again before the pool has recovered. */
   isPanicSpent: boolean
 }
@@ -84,6 +86,7 @@ export function newPool(config: Pool): PoolRecord {
     doubtfulOut: new Set(),
     windowMs: 0,
     panicUntil: undefined,
+    easeUntil: undefined,
     isPanicSpent: false,
   }
 }
