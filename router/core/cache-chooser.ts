@@ -18,8 +18,8 @@ export interface CacheChooserOptions {
 }
 
 /** Slots whose answer is derived together, at the first request for one of them. */
-const BLOCK_SLOTS = 4096
-const BLOCK_SHIFT = 12
+const BLOCK_SLOTS = 256
+const BLOCK_SHIFT = 8
 
 /** Memory for remembered whole orders. */
 const ORDERS_BYTES = 8 * 2 ** 20
@@ -36,7 +36,7 @@ const nobody = (): boolean => false
  * turns, so there only the home is the same).
  *
  * A change of a server's standing costs nothing when it is set: slot -> server is derived anew by
- * blocks of 4,096 slots, each when its first request comes (some ten microseconds).
+ * blocks of 256 slots, each when its first request comes (a few microseconds).
  */
 export class CacheChooser {
   readonly #servers: readonly WeightedServer[]
@@ -53,7 +53,7 @@ export class CacheChooser {
   #shards: ShardMap | undefined
 
   #table: Uint16Array | undefined
-  #rendezvous: Rendezvous
+  #rendezvous: Rendezvous | undefined
   readonly #orders: LRUCache<number, Uint16Array>
 
   readonly #now = new Uint16Array(SLOT_COUNT)
@@ -81,7 +81,6 @@ export class CacheChooser {
       max: Math.max(16, Math.floor(ORDERS_BYTES / (2 * servers.length + 64))),
     })
     this.#weights = new Float64Array(servers.length)
-    this.#rendezvous = new Rendezvous([])
     this.setWeights(
       servers.map(({ weight }) => weight),
       undefined,
@@ -99,9 +98,7 @@ export class CacheChooser {
       // A home that was configured to take nobody takes everybody once it is given any weight.
       this.#homeFactors[server] = weight === 0 ? 0 : Math.min(1, weight / configured)
     })
-    this.#rendezvous = new Rendezvous(
-      this.#servers.map(({ name }, server) => ({ name, weight: weights[server]! })),
-    )
+    this.#rendezvous = undefined
     this.#orders.clear()
     this.#table = table
     this.#generation++
@@ -262,6 +259,9 @@ export class CacheChooser {
   #orderOf(slot: number): Uint16Array {
     let order = this.#orders.get(slot)
     if (order === undefined) {
+      this.#rendezvous ??= new Rendezvous(
+        this.#servers.map(({ name }, server) => ({ name, weight: this.#weights[server]! })),
+      )
       order = this.#rendezvous.order(slot)
       this.#orders.set(slot, order)
     }

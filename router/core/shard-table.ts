@@ -11,6 +11,12 @@ export interface ShardTable {
   readonly starts: Float64Array
   readonly ends: Float64Array
   readonly homes: Uint16Array
+  /**
+   * Where to search: an id lies in the bucket floor(id / guideStep), or the last one, and the starts in bucket b are
+   * [guide[b], guide[b + 1]).
+   */
+  readonly guide: Uint32Array
+  readonly guideStep: number
   /** Starts and ends of the long ranges lie in `digits`, in turn: [offsets[i], offsets[i + 1]). */
   readonly longOffsets: Uint32Array
   readonly longHomes: Uint16Array
@@ -33,6 +39,7 @@ const FIRST_LONG = '1' + '0'.repeat(SHORT_DIGITS)
 const LAST_SHORT = '9'.repeat(SHORT_DIGITS)
 const LINE = /^(\d+)(?:-(\d+))?[ \t]+(\S+)$/
 const MAX_PROBLEMS = 100
+const MAX_BUCKETS = 262_144
 
 interface Range {
   readonly from: string
@@ -118,14 +125,29 @@ function layOut(ranges: readonly Range[]): ShardTable {
     offsets.push(offsets.at(-1)! + from.length)
     offsets.push(offsets.at(-1)! + to.length)
   }
+  const starts = Float64Array.from(short, ({ from }) => Number(from))
   return {
-    starts: Float64Array.from(short, ({ from }) => Number(from)),
+    starts,
+    ...guideOf(starts),
     ends: Float64Array.from(short, ({ to }) => Number(to)),
     homes: Uint16Array.from(short, ({ home }) => home),
     longOffsets: Uint32Array.from(offsets),
     longHomes: Uint16Array.from(long, ({ home }) => home),
     digits: new TextEncoder().encode(long.map(({ from, to }) => from + to).join('')),
   }
+}
+
+/** Rounding may put the last start, and any id may lie, behind the last bucket. */
+const bucketOf = (id: number, guideStep: number, bucketCount: number): number =>
+  Math.min(Math.floor(id / guideStep), bucketCount - 1)
+
+function guideOf(starts: Float64Array): Pick<ShardTable, 'guide' | 'guideStep'> {
+  const bucketCount = Math.min(MAX_BUCKETS, 2 * starts.length + 1)
+  const guideStep = ((starts.at(-1) ?? 0) + 1) / bucketCount
+  const guide = new Uint32Array(bucketCount + 1)
+  for (const start of starts) guide[bucketOf(start, guideStep, bucketCount) + 1]! += 1
+  for (let bucket = 1; bucket <= bucketCount; bucket++) guide[bucket]! += guide[bucket - 1]!
+  return { guide, guideStep }
 }
 
 const ZERO = 0x30
@@ -167,9 +189,11 @@ export function tableShardMap(table: ShardTable): ShardMap {
   }
 }
 
-function shortHome({ starts, ends, homes }: ShardTable, id: number): number {
-  let low = 0
-  let high = starts.length
+function shortHome(table: ShardTable, id: number): number {
+  const { starts, ends, homes, guide } = table
+  const bucket = bucketOf(id, table.guideStep, guide.length - 1)
+  let low = guide[bucket]!
+  let high = guide[bucket + 1]!
   while (low < high) {
     const middle = (low + high) >>> 1
     if (starts[middle]! <= id) low = middle + 1
@@ -208,39 +232,64 @@ function compareDigits(
   return 0
 }
 
-const HEADER_BYTES = 16
+const HEADER_BYTES = 24
 
 const aligned = (bytes: number): number => (bytes + 7) & ~7
+
+type Counts = [shortCount: number, guideCount: number, longCount: number, digitCount: number]
 
 interface Layout {
   readonly starts: number
   readonly ends: number
   readonly homes: number
+  readonly guide: number
   readonly longOffsets: number
   readonly longHomes: number
   readonly digits: number
   readonly byteCount: number
 }
 
-function layoutOf(shortCount: number, longCount: number, digitCount: number): Layout {
+function layoutOf(
+  shortCount: number,
+  guideCount: number,
+  longCount: number,
+  digitCount: number,
+): Layout {
   const starts = HEADER_BYTES
   const ends = starts + 8 * shortCount
   const homes = ends + 8 * shortCount
-  const longOffsets = aligned(homes + 2 * shortCount)
+  const guide = aligned(homes + 2 * shortCount)
+  const longOffsets = guide + 4 * guideCount
   const longHomes = longOffsets + 4 * (2 * longCount + 1)
   const digits = longHomes + 2 * longCount
-  return { starts, ends, homes, longOffsets, longHomes, digits, byteCount: digits + digitCount }
+  return {
+    starts,
+    ends,
+    homes,
+    guide,
+    longOffsets,
+    longHomes,
+    digits,
+    byteCount: digits + digitCount,
+  }
 }
 
 /** The table as bytes that `decodeShardTable` reads without copying them. */
 export function encodeShardTable(table: ShardTable): Uint8Array {
-  const counts = [table.homes.length, table.longHomes.length, table.digits.length] as const
+  const counts = [
+    table.homes.length,
+    table.guide.length,
+    table.longHomes.length,
+    table.digits.length,
+  ] as const
   const layout = layoutOf(...counts)
   const bytes = new Uint8Array(layout.byteCount)
   bytes.set(viewBytes(Uint32Array.from(counts)))
+  bytes.set(viewBytes(Float64Array.of(table.guideStep)), 16)
   bytes.set(viewBytes(table.starts), layout.starts)
   bytes.set(viewBytes(table.ends), layout.ends)
   bytes.set(viewBytes(table.homes), layout.homes)
+  bytes.set(viewBytes(table.guide), layout.guide)
   bytes.set(viewBytes(table.longOffsets), layout.longOffsets)
   bytes.set(viewBytes(table.longHomes), layout.longHomes)
   bytes.set(table.digits, layout.digits)
@@ -253,17 +302,16 @@ const viewBytes = (view: ArrayBufferView): Uint8Array =>
 /** The table in these bytes, as views of them; undefined if they are none. */
 export function decodeShardTable(bytes: ArrayBuffer): ShardTable | undefined {
   if (bytes.byteLength < HEADER_BYTES) return undefined
-  const [shortCount, longCount, digitCount] = new Uint32Array(bytes, 0, 3) as unknown as [
-    number,
-    number,
-    number,
-  ]
-  const layout = layoutOf(shortCount, longCount, digitCount)
+  const counts = new Uint32Array(bytes, 0, 4)
+  const [shortCount, guideCount, longCount, digitCount] = [...counts] as Counts
+  const layout = layoutOf(shortCount, guideCount, longCount, digitCount)
   if (layout.byteCount !== bytes.byteLength) return undefined
   return {
     starts: new Float64Array(bytes, layout.starts, shortCount),
     ends: new Float64Array(bytes, layout.ends, shortCount),
     homes: new Uint16Array(bytes, layout.homes, shortCount),
+    guide: new Uint32Array(bytes, layout.guide, guideCount),
+    guideStep: new Float64Array(bytes, 16, 1)[0]!,
     longOffsets: new Uint32Array(bytes, layout.longOffsets, 2 * longCount + 1),
     longHomes: new Uint16Array(bytes, layout.longHomes, longCount),
     digits: new Uint8Array(bytes, layout.digits, digitCount),

@@ -69,6 +69,15 @@ void t.test('ids longer than a number can hold are exact', (t) => {
   t.end()
 })
 
+void t.test('the last id that a number can hold has its home too', (t) => {
+  for (let count = 1; count < 300; count++) {
+    const lines = Array.from({ length: count }, (_, i) => `${999_999_999_999_999 - i * 7} b`)
+    const table = read(lines.join('\n'))
+    if (homeIn(table, '999999999999999') !== 1) t.fail(`${count} lines`)
+  }
+  t.end()
+})
+
 void t.test('any set of ranges answers as a walk over the lines does', (t) => {
   const step = fc.oneof(fc.bigInt({ min: 1n, max: 30n }), fc.bigInt({ min: 1n, max: 10n ** 17n }))
   const cuts = fc.array(step, { minLength: 2, maxLength: 40 })
