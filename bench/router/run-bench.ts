@@ -54,6 +54,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
   try {
     return await measure(stage, options)
   } catch (error) {
+    if (stage.isClosing) return 130
     progress('')
     process.stderr.write(`${describe(error)}\n`)
     return 1

@@ -36,7 +36,7 @@ export class Stage {
   readonly #children = new Set<ChildProcess>()
   readonly #isPinning = availableParallelism() > 1 && existsSync('/usr/bin/taskset')
   readonly #cores: Readonly<Record<Core, number>>
-  #isClosing = false
+  #closing: Promise<void> | undefined
 
   constructor(cores: Readonly<Record<Core, number>>) {
     this.#cores = cores
@@ -98,8 +98,16 @@ export class Stage {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosing) return
-    this.#isClosing = true
+    this.#closing ??= this.#end()
+    await this.#closing
+  }
+
+  /** Its processes are gone or going: what they are missed for is no fault. */
+  get isClosing(): boolean {
+    return this.#closing !== undefined
+  }
+
+  async #end(): Promise<void> {
     await Promise.all([...this.#children].map((child) => this.stop(child)))
     rmSync(this.folder, { recursive: true, force: true })
   }

@@ -72,8 +72,8 @@ ${cachePorts.map((port) => `    server 127.0.0.1:${port} max_fails=3 fail_timeou
   proxy_read_timeout 5s;
   proxy_next_upstream error timeout invalid_header;
   proxy_next_upstream_tries 3;
-  proxy_buffer_size 16k;
-  proxy_buffers 16 32k;
+  proxy_buffer_size 64k;
+  proxy_buffers 8 64k;
   proxy_busy_buffers_size 256k;
   proxy_max_temp_file_size 0;
 
