@@ -82,8 +82,35 @@ export const LANE = { none: 0, fast: 1, general: 2 } as const
 
 const NO_BYTES = new Uint8Array(0)
 
+/** Part of a line that stays the same while the connection does; its formatter fills it. */
+export class ConnectionText {
+  text: Uint8Array = NO_BYTES
+  #client: Uint8Array = NO_BYTES
+  #clientPort = -1
+  #listener: Uint8Array = NO_BYTES
+  #tlsCipher: Uint8Array = NO_BYTES
+
+  /** Whether `text` is for another connection than the record's; then it is taken to be made anew. */
+  isStale(record: AccessRecord): boolean {
+    if (
+      this.#client === record.client &&
+      this.#clientPort === record.clientPort &&
+      this.#listener === record.listener &&
+      this.#tlsCipher === record.tlsCipher
+    ) {
+      return false
+    }
+    this.#client = record.client
+    this.#clientPort = record.clientPort
+    this.#listener = record.listener
+    this.#tlsCipher = record.tlsCipher
+    return true
+  }
+}
+
 export class AccessRecord {
-  // Of the connection: set once, kept by reset().
+  // Of the connection: set once, kept by reset(). The arrays must not change under the record: set
+  // another one instead.
 
   /** The client's address as text (`192.0.2.7`, `2001:db8::1`), ASCII bytes. */
   client: Uint8Array = NO_BYTES
@@ -94,6 +121,9 @@ export class AccessRecord {
   tlsProtocol: Uint8Array = NO_BYTES
   /** `TLS_AES_128_GCM_SHA256`, made by `logText`. */
   tlsCipher: Uint8Array = NO_BYTES
+
+  /** The formatter's own: the part of the line that is the connection's, and for what it was made. */
+  readonly connection = new ConnectionText()
 
   // Of the request. Bytes are start and end offsets into `head`; both 0: none.
 
