@@ -49,7 +49,7 @@ export async function startHaproxy({ stage, cachePorts, certificate }: PeerGroun
 defaults
   mode http
   option http-keep-alive
-  option splice-auto
+  option splice-response
   option redispatch 1
   retries 3
   http-reuse always
