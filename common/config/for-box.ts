@@ -10,9 +10,12 @@ export function partsOf(config: Config, box: string): readonly Part[] {
   return PARTS.filter((part) => config[part]?.boxes.includes(box) === true)
 }
 
-/** The configuration as one part of one box sees it: `{box}` and `{part}` have their names. */
-export function forBox(config: Config, box: string, part: Part): Config {
-  const named = <T>(value: T): T => substitute(value, { box, part }) as T
+/**
+ * The configuration as one part of one box sees it: `{box}` and `{part}` have their names; without
+ * a part `{part}` stands.
+ */
+export function forBox(config: Config, box: string, part?: Part): Config {
+  const named = <T>(value: T): T => substitute(value, { box, part: part ?? '{part}' }) as T
   const { router } = config
   return {
     ...config,

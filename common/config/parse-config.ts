@@ -12,6 +12,7 @@ import { folderOf } from './paths.ts'
 import { formatProblem } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { SourceReader } from './read-source.ts'
+import type { Path } from './read-source.ts'
 import type { SchemaNode } from './schema-kit.ts'
 import { configSchema } from './schema/config-schema.ts'
 import type { SourceConfig } from './schema/config-schema.ts'
@@ -25,7 +26,13 @@ export interface ParseInit {
 }
 
 export type ParsedConfig =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: true
+      readonly config: Config
+      readonly warnings: readonly Problem[]
+      /** A problem found later (a missing file) at the place of the value it is about. */
+      readonly problemAt: (path: Path, message: string) => Problem
+    }
   | {
       readonly ok: false
       readonly problems: readonly Problem[]
@@ -63,7 +70,8 @@ export function parseConfig(text: string, init: ParseInit): ParsedConfig {
   const config = buildConfig(read, context)
   if (problems.length > 0)
     return { ok: false, problems: ordered(problems), warnings: ordered(warnings) }
-  return { ok: true, config, warnings: ordered(warnings) }
+  const problemAt = (path: Path, message: string) => source.problemAt(reader.placeOf(path), message)
+  return { ok: true, config, warnings: ordered(warnings), problemAt }
 }
 
 function buildConfig(source: SourceConfig, context: BuildContext): Config {
@@ -78,7 +86,7 @@ function buildConfig(source: SourceConfig, context: BuildContext): Config {
     router: source.router && buildRouter(source.router, boxes, pools, context),
     mountcheck: source.mountcheck && buildMountcheck(source.mountcheck, boxes, context),
     director: source.director && buildDirector(source.director, boxes, pools, context),
-    alerts: buildAlerts(source.alerts),
+    alerts: buildAlerts(source.alerts, context),
     admin: buildAdmin(source.admin, context),
   }
   checkSharing(config, context)

@@ -30,3 +30,5 @@ export type SourceRoute = SourceRouter['routes'][number]
 export type SourceDirector = Static<typeof directorSchema>
 export type SourceMountcheck = Static<typeof mountcheckSchema>
 export type SourceAdmin = Static<typeof adminSchema>
+export type SourceVrrp =
+  SourceDirector['vrrp'] extends ReadonlyMap<string, infer Vrrp> ? Vrrp : never

@@ -89,19 +89,21 @@ export const directorSchema = map({
   services: list(serviceSchema, { default: [] }),
 })
 
-/** The sinks, told apart by their own key's name. */
-export const alertSchemas = {
-  zabbix: map({
-    server: oneOrMany(endpoint()),
-    host: other('someText', { default: '{box}' }),
-    psk: optional(map({ identity: other('someText'), key: file() })),
-  }),
-  smtp: map({ server: endpoint(), from: other('mail'), to: oneOrMany(other('mail')) }),
-  exec: map({ command: command(), timeout: duration({ default: '10s', min: 10, max: DAY_MS }) }),
-  webhook: map({ url: other('url') }),
-}
-
+/** The sinks; a sink's name is its key. */
 export const alertsSchema = map(
-  Object.fromEntries(Object.entries(alertSchemas).map(([key, schema]) => [key, optional(schema)])),
+  {
+    zabbix: optional(
+      map({
+        server: oneOrMany(endpoint()),
+        host: other('someText', { default: '{box}' }),
+        psk: optional(map({ identity: other('someText'), key: file() })),
+      }),
+    ),
+    smtp: optional(map({ server: endpoint(), from: other('mail'), to: oneOrMany(other('mail')) })),
+    exec: optional(
+      map({ command: command(), timeout: duration({ default: '10s', min: 10, max: DAY_MS }) }),
+    ),
+    webhook: optional(map({ url: other('url') })),
+  },
   { default: {} },
 )

@@ -1,0 +1,104 @@
+import type { Config } from '../../common/config/config.ts'
+import { PARTS, partsOf } from '../../common/config/for-box.ts'
+import { namedFiles } from '../../common/config/named-files.ts'
+import { nearest } from '../../common/config/nearest.ts'
+import type { ParsedConfig } from '../../common/config/parse-config.ts'
+import { formatProblem, quote } from '../../common/config/problem.ts'
+import type { Problem } from '../../common/config/problem.ts'
+import { readConfigFile } from '../../common/runtime/config-file.ts'
+import { EXIT, print, printError } from '../command.ts'
+import type { Command } from '../command.ts'
+import { inspectFiles } from '../inspect-files.ts'
+import { parseOptions, required } from '../options.ts'
+
+/** `photoedge check`: every problem of a configuration at once. */
+export const command: Command = {
+  name: 'check',
+  summary: 'test a configuration: every problem with its line, and what would be right',
+  help: `
+Usage: photoedge check -c FILE [--box NAME] [--json]
+
+Reads a configuration as the services do and prints every problem as
+file:line:column: sentence. Files that it names and that are missing are warnings;
+with --box they are errors for the files which that box uses.
+
+  -c, --config FILE   the configuration
+      --box NAME      check as that box would start: its certificates, keys, tables
+      --json          {"ok", "problems", "warnings"} on stdout
+
+Exit code: 0 it may be used, 1 it may not, 2 the command line is wrong.
+
+Example:
+  photoedge check -c /etc/photoedge/edge.yaml --box router-1
+`,
+  run: (args) => Promise.resolve(run(args)),
+}
+
+interface Report {
+  readonly problems: readonly Problem[]
+  readonly warnings: readonly Problem[]
+}
+
+function run(args: readonly string[]): number {
+  const options = parseOptions(args, {
+    values: { config: 'c', box: undefined },
+    switches: { json: undefined },
+  })
+  const file = required(options, 'config', '-c FILE')
+  const parsed = readConfigFile(file)
+  const report = parsed.ok ? inspect(parsed, options.values['box']) : parsed
+  const isOk = report.problems.length === 0
+  if (options.switches.has('json')) {
+    const { problems, warnings } = report
+    print(JSON.stringify({ ok: isOk, problems, warnings }, undefined, 2))
+  } else {
+    for (const warning of report.warnings)
+      printError(formatProblem({ ...warning, message: `warning: ${warning.message}` }))
+    for (const problem of report.problems) printError(formatProblem(problem))
+    if (parsed.ok && isOk) print(`${file}: the configuration is right (${sizeOf(parsed.config)})`)
+  }
+  return isOk ? EXIT.ok : EXIT.failed
+}
+
+/** What only the machine can tell: whether the named box is there, and the named files. */
+function inspect(parsed: ParsedConfig & { ok: true }, box: string | undefined): Report {
+  const { config, problemAt } = parsed
+  const names = Object.keys(config.boxes)
+  if (box !== undefined && !names.includes(box)) {
+    const near = nearest(box, names)
+    const right =
+      near === undefined
+        ? `the file has ${names.slice(0, 8).join(', ')}`
+        : `did you mean ${quote(near)}?`
+    return {
+      problems: [problemAt(['boxes'], `There is no box ${quote(box)}: ${right}`)],
+      warnings: parsed.warnings,
+    }
+  }
+  const problems: Problem[] = []
+  const warnings = [...parsed.warnings]
+  for (const { named, kind, message } of inspectFiles(namedFiles(config, box), config)) {
+    const isError = kind === 'wrong' || box !== undefined
+    ;(isError ? problems : warnings).push(problemAt(named.path, message))
+  }
+  if (box !== undefined && partsOf(config, box).length === 0) {
+    warnings.push(
+      problemAt(
+        ['boxes', box],
+        `The box ${quote(box)} plays no part: neither ${PARTS.join(' nor ')}`,
+      ),
+    )
+  }
+  return { problems, warnings }
+}
+
+function sizeOf(config: Config): string {
+  const parts = PARTS.filter((part) => config[part] !== undefined)
+  const count = (things: object, one: string, many: string) => {
+    const number = Object.keys(things).length
+    return `${number} ${number === 1 ? one : many}`
+  }
+  return [count(config.boxes, 'box', 'boxes'), count(config.pools, 'pool', 'pools'), ...parts].join(
+    ', ',
+  )
+}

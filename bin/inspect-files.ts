@@ -1,0 +1,111 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import type { Config } from '../common/config/config.ts'
+import { isPerBox } from '../common/config/named-files.ts'
+import type { NamedFile } from '../common/config/named-files.ts'
+import { quote } from '../common/config/problem.ts'
+import { reasonOf } from '../common/runtime/config-file.ts'
+import { parseShardTable } from '../router/core/shard-table.ts'
+
+/** What is wrong with a file that the configuration names. */
+export interface FileFinding {
+  readonly named: NamedFile
+  /** `missing`: it cannot be opened (another box may have it); `wrong`: what it holds is no use. */
+  readonly kind: 'missing' | 'wrong'
+  /** A sentence with the file's name. */
+  readonly message: string
+}
+
+/** Opens each file and judges what it holds. Never throws. */
+export function inspectFiles(files: readonly NamedFile[], config: Config): readonly FileFinding[] {
+  return files.filter(({ file }) => !isPerBox(file)).flatMap((named) => inspectFile(named, config))
+}
+
+function inspectFile(named: NamedFile, config: Config): readonly FileFinding[] {
+  const unusable = openable(named)
+  if (unusable !== undefined) {
+    return [
+      {
+        named,
+        kind: 'missing',
+        message: `The file ${quote(named.file)} cannot be used: ${unusable}`,
+      },
+    ]
+  }
+  const wrong = contentFaults(named, config).map((fault): FileFinding => {
+    return { named, kind: 'wrong', message: `The file ${quote(named.file)} is no use: ${fault}` }
+  })
+  return wrong.slice(0, 20)
+}
+
+function openable({ file, use }: NamedFile): string | undefined {
+  try {
+    const mode = use.type === 'program' ? constants.X_OK : constants.R_OK
+    accessSync(file, mode)
+    return statSync(file).isFile() ? undefined : 'it is no regular file'
+  } catch (error) {
+    return reasonOf(error)
+  }
+}
+
+function contentFaults({ file, use }: NamedFile, config: Config): readonly string[] {
+  try {
+    switch (use.type) {
+      case 'program':
+        return []
+      case 'secret':
+        return readFileSync(file, 'utf8').trim() === '' ? ['it is empty'] : []
+      case 'certificate':
+        return pairFaults(file, use.key)
+      case 'ticketKeys':
+        return ticketKeyFaults(readFileSync(file, 'utf8'))
+      case 'shards':
+        return shardFaults(readFileSync(file, 'utf8'), use.pool, config)
+    }
+  } catch (error) {
+    return [reasonOf(error)]
+  }
+}
+
+/** A key that is missing is a finding of its own. */
+function pairFaults(certificateFile: string, keyFile: string): readonly string[] {
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(readFileSync(certificateFile))
+  } catch {
+    return ['it holds no certificate in PEM form']
+  }
+  let pem: string
+  try {
+    pem = readFileSync(keyFile, 'utf8')
+  } catch {
+    return []
+  }
+  try {
+    if (certificate.checkPrivateKey(createPrivateKey(pem))) return []
+    return [`its certificate and the key ${quote(keyFile)} are not a pair`]
+  } catch {
+    return [
+      `the key ${quote(keyFile)} beside it holds no private key in PEM form without a passphrase`,
+    ]
+  }
+}
+
+function ticketKeyFaults(text: string): readonly string[] {
+  const lines = text.split('\n').map((line) => line.trim())
+  const faults = lines.flatMap((line, index) => {
+    if (
+      line === '' ||
+      (/^[A-Za-z0-9+/]{64}$/.test(line) && Buffer.from(line, 'base64').length === 48)
+    )
+      return []
+    return [`line ${index + 1} is not 48 bytes in base64`]
+  })
+  return lines.every((line) => line === '') ? ['it holds no key'] : faults
+}
+
+function shardFaults(text: string, pool: string, config: Config): readonly string[] {
+  const servers = config.pools[pool]?.servers.map((server) => server.name) ?? []
+  const parsed = parseShardTable(text, servers)
+  return parsed.ok ? [] : parsed.problems.map(({ line, message }) => `line ${line}: ${message}`)
+}
