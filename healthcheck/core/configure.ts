@@ -90,7 +90,7 @@ function plan(
 ): Probe {
   const known = machine.probes.get(target.key)
   if (known === undefined) {
-    const probe = newProbe(target, machine.probeCount, server.verdict.state, moment)
+    const probe = newProbe(target, machine.probeCount, server.verdict, moment)
     machine.probeCount += 1
     machine.probes.set(target.key, probe)
     machine.waiting.push(probe)

@@ -4,9 +4,14 @@ export interface Due<T> {
   readonly item: T
 }
 
-/** A binary heap by time: the earliest first; equal times in no promised order. */
+interface Entry<T> extends Due<T> {
+  readonly order: number
+}
+
+/** A binary heap by time: the earliest first, equal times in the order pushed. */
 export class DeadlineHeap<T> {
-  readonly #entries: Due<T>[] = []
+  readonly #entries: Entry<T>[] = []
+  #pushed = 0
 
   get size(): number {
     return this.#entries.length
@@ -19,12 +24,13 @@ export class DeadlineHeap<T> {
 
   push(at: number, item: T): void {
     const entries = this.#entries
-    const entry = { at, item }
+    const entry = { at, item, order: this.#pushed }
+    this.#pushed += 1
     let index = entries.push(entry) - 1
     while (index > 0) {
       const parentIndex = (index - 1) >> 1
       const parent = entries[parentIndex]
-      if (parent === undefined || parent.at <= at) break
+      if (parent === undefined || !isBefore(entry, parent)) break
       entries[index] = parent
       index = parentIndex
     }
@@ -43,9 +49,9 @@ export class DeadlineHeap<T> {
       const left = entries[leftIndex]
       if (left === undefined) break
       const right = entries[leftIndex + 1]
-      const isRight = right !== undefined && right.at < left.at
+      const isRight = right !== undefined && isBefore(right, left)
       const child = isRight ? right : left
-      if (child.at >= last.at) break
+      if (!isBefore(child, last)) break
       entries[index] = child
       index = isRight ? leftIndex + 1 : leftIndex
     }
@@ -53,3 +59,6 @@ export class DeadlineHeap<T> {
     return first
   }
 }
+
+const isBefore = (a: Entry<unknown>, b: Entry<unknown>): boolean =>
+  a.at < b.at || (a.at === b.at && a.order < b.order)

@@ -3,7 +3,7 @@ import type { CheckResult, HealthChange, Verdict } from '../../common/model/heal
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { DeadlineHeap } from './deadline-heap.ts'
 import type { Moment, PoolRecord, ServerRecord } from './pool-state.ts'
-import { freshHealth } from './probe-health.ts'
+import { assumedHealth } from './probe-health.ts'
 import type { ProbeHealth } from './probe-health.ts'
 import type { ProbeTarget } from './probe-plan.ts'
 import type { SavedVerdict } from './saved-verdicts.ts'
@@ -95,17 +95,17 @@ export function createHealthMachine({
   }
 }
 
-/** A probe never run; `assumed` is its server's verdict from before, if there is one. */
+/** A probe never run; `assumed` is what was known of its server before. */
 export function newProbe(
   target: ProbeTarget,
   index: number,
-  assumed: Verdict['state'],
+  assumed: Verdict,
   moment: Moment,
 ): Probe {
   return {
     target,
     index,
-    health: freshHealth(assumed),
+    health: assumedHealth(assumed),
     servers: [],
     nextAt: undefined,
     run: undefined,

@@ -1,4 +1,4 @@
-import type { HealthState } from '../../common/model/health.ts'
+import type { HealthState, Verdict } from '../../common/model/health.ts'
 import { NOTHING_TOLD } from './outcome.ts'
 import type { Outcome, Told } from './outcome.ts'
 
@@ -25,12 +25,24 @@ export interface ProbeHealth {
   readonly told: Told
 }
 
-/** Before the first result; `assumed` is a verdict known from before (a reload, a restart). */
-export function freshHealth(assumed: HealthState): ProbeHealth {
-  const reason = assumed === 'unknown' ? 'not checked yet' : 'not checked since'
-  // Only good news is worth keeping: a server assumed down comes back as a new one does.
-  const state = assumed === 'up' ? 'up' : 'unknown'
-  return { state, streak: 0, reason, blame: 'none', told: NOTHING_TOLD }
+/** Before the first result, where nothing is known of the server. */
+export const FRESH: ProbeHealth = {
+  state: 'unknown',
+  streak: 0,
+  reason: 'not checked yet',
+  blame: 'none',
+  told: NOTHING_TOLD,
+}
+
+/**
+ * Before the first result of a server whose verdict is known (from before a reload or a restart):
+ * only good news is taken over; what was down comes back as a new one does.
+ */
+export function assumedHealth(verdict: Verdict): ProbeHealth {
+  if (verdict.state !== 'up') return FRESH
+  const { factor, boot, cache } = verdict
+  const told: Told = { factor, weight: undefined, boot, cache }
+  return { ...FRESH, state: 'up', reason: 'not checked since', told }
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { CheckConfig, Pool, TcpCheckConfig } from '../../common/config/config.ts'
 import { monotonicMs } from '../../common/net/units.ts'
+import { DeadlineHeap } from '../../healthcheck/core/deadline-heap.ts'
 import { nextDeadline, step } from '../../healthcheck/core/health-machine.ts'
 import type { HealthEvent } from '../../healthcheck/core/health-machine.ts'
 import { createHealthMachine } from '../../healthcheck/core/machine-state.ts'
@@ -25,7 +26,7 @@ export class World {
   readonly behaviours = new Map<string, Behaviour>()
   nowMs = 0
   latencyMs = 2
-  readonly #results: { at: number; key: string; run: number; outcome: Outcome }[] = []
+  readonly #results = new DeadlineHeap<{ key: string; run: number; outcome: Outcome }>()
   readonly #cancelled = new Set<number>()
   readonly #observe: (effect: HealthEffect, atMs: number) => void
 
@@ -50,17 +51,14 @@ export class World {
   /** Lets simulated time pass, up to and including `untilMs`. */
   runUntil(untilMs: number): void {
     for (;;) {
-      const next = Math.min(
-        nextDeadline(this.machine) ?? Infinity,
-        this.#results[0]?.at ?? Infinity,
-      )
+      const soonest = this.#results.peek()
+      const next = Math.min(nextDeadline(this.machine) ?? Infinity, soonest?.at ?? Infinity)
       if (next > untilMs) break
       this.nowMs = Math.max(this.nowMs, next)
-      const result = this.#results[0]
-      if (result !== undefined && result.at <= this.nowMs) {
-        this.#results.shift()
-        if (this.#cancelled.delete(result.run)) continue
-        this.send({ type: 'result', key: result.key, run: result.run, outcome: result.outcome })
+      if (soonest !== undefined && soonest.at <= this.nowMs) {
+        this.#results.pop()
+        if (!this.#cancelled.delete(soonest.item.run))
+          this.send({ type: 'result', ...soonest.item })
       } else {
         this.send({ type: 'deadline' })
       }
@@ -75,9 +73,7 @@ export class World {
       'pass'
     const outcome = outcomeOf(behaviour, this.latencyMs, target.check.timeoutMs)
     const at = this.nowMs + outcome.latencyMs
-    let index = this.#results.length
-    while (index > 0 && (this.#results[index - 1]?.at ?? 0) > at) index -= 1
-    this.#results.splice(index, 0, { at, key: target.key, run, outcome })
+    this.#results.push(at, { key: target.key, run, outcome })
   }
 }
 
@@ -142,7 +138,7 @@ export function httpCheck(changes: Record<string, unknown> = {}): CheckConfig {
     header: {},
     body: undefined,
     ...changes,
-  } as CheckConfig
+  }
 }
 
 /** A pool of servers named c1, c2, …, at addresses of their own. */
@@ -155,6 +151,7 @@ export function poolOf(count: number, changes: Partial<Pool> = {}): Pool {
   }))
   return {
     name: 'caches',
+    origin: 'boxes',
     servers,
     checks: ['tcp'],
     onFail: 'remove',

@@ -1,10 +1,10 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Pool } from '../../../common/config/config.ts'
-import type { HealthEffect } from '../../../healthcheck/core/machine-state.ts'
-import { World, httpCheck, poolOf, tcpCheck } from '../world.ts'
-import type { Behaviour } from '../world.ts'
+import type { Pool } from '../../common/config/config.ts'
+import type { HealthEffect } from '../../healthcheck/core/machine-state.ts'
+import { World, httpCheck, poolOf, tcpCheck } from './world.ts'
+import type { Behaviour } from './world.ts'
 
 /**
  * One story each: `NAME.in.jsonl` is what happens, a line each (`at` in milliseconds);

@@ -1,0 +1,119 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { World, poolOf, tcpCheck } from '../world.ts'
+
+/** Start times of every server's check, over simulated time. */
+function startsOf(
+  count: number,
+  untilMs: number,
+  init: { random?: () => number; concurrency?: number },
+  prepare: (world: World) => void,
+  check = tcpCheck({ jitterPct: 10 }),
+): Map<string, number[]> {
+  const starts = new Map<string, number[]>()
+  const world = new World((effect, at) => {
+    if (effect.type !== 'probe') return
+    const list = starts.get(effect.target.server)
+    if (list === undefined) starts.set(effect.target.server, [at])
+    else list.push(at)
+  }, init)
+  prepare(world)
+  world.send({ type: 'configure', pools: { caches: poolOf(count) }, checks: { tcp: check } })
+  world.runUntil(untilMs)
+  return starts
+}
+
+const gapsOf = (starts: readonly number[]): number[] =>
+  starts.slice(1).map((at, index) => at - (starts[index] ?? 0))
+
+void t.test('10,000 servers, one in a hundred hanging, each keep a schedule of one second', (t) => {
+  let seed = 1
+  const random = (): number => {
+    seed = (seed * 48_271) % 2_147_483_647
+    return seed / 2_147_483_647
+  }
+  const starts = startsOf(10_000, 10_000, { random }, (world) => {
+    for (let index = 100; index <= 10_000; index += 100) {
+      world.behaviours.set(`c${index}`, 'timeout')
+    }
+  })
+  t.equal(starts.size, 10_000)
+  let worst = 0
+  let shortest = Infinity
+  let fewest = Infinity
+  for (const list of starts.values()) {
+    // The first gap is the staggering, the second one may follow it.
+    const gaps = gapsOf(list).slice(1)
+    worst = Math.max(worst, ...gaps)
+    shortest = Math.min(shortest, ...gaps)
+    fewest = Math.min(fewest, list.length)
+  }
+  t.ok(worst <= 1000.001, `no check starts late: at most ${worst} ms apart`)
+  t.ok(shortest >= 899.999, `jitter takes at most a tenth: at least ${shortest} ms apart`)
+  t.ok(fewest >= 9, `every server was checked every second: at least ${fewest} times`)
+  t.end()
+})
+
+void t.test('second checks are spread evenly over the interval', (t) => {
+  const starts = startsOf(1000, 1100, { concurrency: 1000 }, () => undefined)
+  const buckets = new Array<number>(10).fill(0)
+  for (const list of starts.values()) {
+    const bucket = Math.min(9, Math.floor((list[1] ?? 0) / 100))
+    buckets[bucket] = (buckets[bucket] ?? 0) + 1
+  }
+  t.ok(Math.max(...buckets) <= 110 && Math.min(...buckets) >= 90, buckets.join(' '))
+  t.end()
+})
+
+void t.test('first checks come at once, so many at a time', (t) => {
+  const starts = startsOf(200, 7, { concurrency: 64 }, () => undefined)
+  const at = (ms: number): number => [...starts.values()].filter((list) => list[0] === ms).length
+  t.same([at(0), at(2), at(4), at(6)], [64, 64, 64, 8])
+  t.end()
+})
+
+void t.test('hanging servers delay no one but the first checks', (t) => {
+  const starts = startsOf(200, 20_000, { concurrency: 64 }, (world) => {
+    for (let index = 1; index <= 150; index += 1) world.behaviours.set(`c${index}`, 'timeout')
+  })
+  const gaps = gapsOf(starts.get('c200') ?? []).slice(1)
+  t.ok(gaps.every((gap) => gap <= 1000))
+  t.ok((starts.get('c200')?.[0] ?? Infinity) <= 1002, 'two rounds of 64 hanging ones first')
+  t.end()
+})
+
+void t.test(
+  'a check still running delays the next one to its own end, and none is doubled',
+  (t) => {
+    const check = tcpCheck({
+      intervalMs: 100,
+      fastIntervalMs: 100,
+      downIntervalMs: 100,
+      timeoutMs: 350,
+    })
+    const starts = startsOf(1, 2000, {}, (world) => world.behaviours.set('c1', 'timeout'), check)
+    t.same(gapsOf(starts.get('c1') ?? []), [350, 350, 350, 350, 350])
+    t.end()
+  },
+)
+
+void t.test('whatever the jitter, it only shortens', (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 100 }),
+      fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      (jitterPct, dice) => {
+        const check = tcpCheck({ jitterPct })
+        const starts = startsOf(3, 5000, { random: () => dice }, () => undefined, check)
+        const expected = Math.max(2, 1000 * (1 - (jitterPct / 100) * dice))
+        return [...starts.values()].every((list) =>
+          gapsOf(list)
+            .slice(1)
+            .every((gap) => Math.abs(gap - expected) < 0.001),
+        )
+      },
+    ),
+    { numRuns: 50 },
+  )
+  t.end()
+})
