@@ -129,7 +129,7 @@ export class Worker {
     this.#photos.configure(config, box, generation, this.#tables)
     this.#generation = generation
     this.#drainDeadlineMs = config.router?.drainDeadlineMs ?? 0
-    this.#listeners.clear()
+    // A listener that is gone serves on until its socket is taken away.
     this.#secure.clear()
     for (const listener of config.router?.listeners ?? [])
       this.#listeners.set(listener.name, listener)

@@ -1,0 +1,96 @@
+import cluster from 'node:cluster'
+import type { Worker } from 'node:cluster'
+import type { CountersSnapshot } from '../core/counters.ts'
+import type { PrimaryMessage, WorkerMessage } from './messages.ts'
+
+/** A worker as status shows it. */
+export interface WorkerView {
+  /** From 1; its successor has the same. */
+  readonly worker: number
+  readonly pid: number
+  readonly state: 'starting' | 'ready' | 'draining' | 'dead'
+  /** Wall clock of its start. */
+  readonly sinceMs: number
+  /** Of the configuration in use there; 0 before the first. */
+  readonly generation: number
+  readonly lateMs: number
+  readonly snapshot: CountersSnapshot | undefined
+}
+
+export interface WorkerProcessHooks {
+  readonly onMessage: (process: WorkerProcess, message: WorkerMessage) => void
+  readonly onExit: (process: WorkerProcess, reason: string) => void
+}
+
+/** When it is started, by both clocks, and what its environment has besides ours. */
+export interface WorkerProcessInit {
+  readonly ms: number
+  readonly wallMs: number
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** One worker process from its fork to its end. */
+export class WorkerProcess {
+  /** From 0: its place among the listening sockets. */
+  readonly index: number
+  readonly startedAtMs: number
+  readonly #worker: Worker
+  readonly #wallMs: number
+  state: WorkerView['state'] = 'starting'
+  generation = 0
+  lateMs = 0
+  snapshot: CountersSnapshot | undefined
+  /** `listener place` of each socket that it was given. */
+  readonly listening = new Set<string>()
+
+  constructor(index: number, init: WorkerProcessInit, hooks: WorkerProcessHooks) {
+    this.index = index
+    this.startedAtMs = init.ms
+    this.#wallMs = init.wallMs
+    this.#worker = cluster.fork({ ...init.environment, PHOTOEDGE_WORKER: String(index + 1) })
+    this.#worker.on('message', (message: WorkerMessage) => {
+      hooks.onMessage(this, message)
+    })
+    let isOver = false
+    const end = (reason: string): void => {
+      if (isOver) return
+      isOver = true
+      this.state = 'dead'
+      hooks.onExit(this, reason)
+    }
+    this.#worker.on('exit', (code: number | null, signal: string | null) => {
+      end(signal === null ? `it ended with exit code ${code ?? 0}` : `it was ended by ${signal}`)
+    })
+    // No process could be made: there is no exit then.
+    this.#worker.on('error', (error) => {
+      if (this.#worker.process.pid === undefined) end(`it could not be started: ${error.message}`)
+    })
+  }
+
+  get pid(): number {
+    return this.#worker.process.pid ?? 0
+  }
+
+  view(): WorkerView {
+    const { index, pid, state, generation, lateMs, snapshot } = this
+    return {
+      worker: index + 1,
+      pid,
+      state,
+      sinceMs: this.#wallMs,
+      generation,
+      lateMs,
+      snapshot,
+    }
+  }
+
+  /** What a worker on its way out does not get any more is lost, and nobody misses it. */
+  send(message: PrimaryMessage, handle?: object): void {
+    if (!this.#worker.isConnected()) return
+    this.#worker.process.send(message, handle as never, {}, () => undefined)
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#worker.process.kill(signal)
+  }
+}
