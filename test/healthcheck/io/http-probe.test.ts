@@ -1,0 +1,306 @@
+import { createHash } from 'node:crypto'
+import type net from 'node:net'
+import t from 'tap'
+import type { HttpCheckConfig, PhotoCheckConfig } from '../../../common/config/config.ts'
+import type { Outcome } from '../../../healthcheck/core/outcome.ts'
+import { createHttpProber } from '../../../healthcheck/io/http-probe.ts'
+import { httpCheck, tcpCheck } from '../world.ts'
+import { answering, components, httpAnswer, listen, outcomeOf, targetOf } from './rig.ts'
+
+type Changes = Partial<HttpCheckConfig>
+
+const check = (changes: Changes = {}): HttpCheckConfig =>
+  httpCheck({ reuse: false, ...changes }) as HttpCheckConfig
+
+const ask = (port: number, changes: Changes = {}): Promise<Outcome> => {
+  const prober = createHttpProber(components)
+  return outcomeOf((done) => prober.run(targetOf(check(changes), port), done))
+}
+
+const told = ({ result, reason }: Outcome) => ({ result, reason })
+
+const answers: {
+  name: string
+  answer: string
+  changes?: Changes
+  result: 'passed' | 'failed'
+  reason: string
+}[] = [
+  { name: 'a 200', answer: httpAnswer('200 OK', 'hello'), result: 'passed', reason: 'status 200' },
+  {
+    name: 'a 500',
+    answer: httpAnswer('500 Oops'),
+    result: 'failed',
+    reason: 'status 500',
+  },
+  {
+    name: 'a redirect, which is not followed',
+    answer: httpAnswer('302 Found', '', 'Location: http://elsewhere/\r\n'),
+    result: 'failed',
+    reason: 'status 302, a redirect to http://elsewhere/, not followed',
+  },
+  {
+    name: "a mount check's 503 with its reason",
+    answer: httpAnswer('503 No', '{"status":"down","reason":"no answer from /srv/photos for 3 s"}'),
+    result: 'failed',
+    reason: 'status 503: no answer from /srv/photos for 3 s',
+  },
+  {
+    name: 'a weight',
+    answer: httpAnswer('200 OK', '{"status":"up","weight":0.875,"boot":"b","cache":"k"}'),
+    result: 'passed',
+    reason: 'status 200, weight 0.875',
+  },
+  {
+    name: 'a weight that is no share, and is nobody of ours',
+    answer: httpAnswer('200 OK', '{"weight":75}'),
+    result: 'passed',
+    reason: 'status 200',
+  },
+  {
+    name: 'a missing header',
+    answer: httpAnswer('200 OK'),
+    changes: { header: { 'Content-Type': 'application/json' } },
+    result: 'failed',
+    reason: 'no Content-Type in the answer',
+  },
+  {
+    name: 'a header with parameters',
+    answer: httpAnswer('200 OK', '', 'Content-type: application/json; charset=utf-8\r\n'),
+    changes: { header: { 'Content-Type': 'application/json' } },
+    result: 'passed',
+    reason: 'status 200',
+  },
+  {
+    name: 'a wrong header',
+    answer: httpAnswer('200 OK', '', 'Content-Type: text/html\r\n'),
+    changes: { header: { 'Content-Type': 'application/json' } },
+    result: 'failed',
+    reason: 'Content-Type is "text/html" instead of "application/json"',
+  },
+  {
+    name: 'a body without the text',
+    answer: httpAnswer('200 OK', 'maintenance'),
+    changes: { body: { type: 'contains', text: 'well' } },
+    result: 'failed',
+    reason: 'no "well" in the body',
+  },
+  {
+    name: 'a body that matches',
+    answer: httpAnswer('200 OK', 'load: 17'),
+    changes: { body: { type: 'regex', regex: 'load: [0-9]+' } },
+    result: 'passed',
+    reason: 'status 200',
+  },
+  {
+    name: 'a body that does not match',
+    answer: httpAnswer('200 OK', 'load: high'),
+    changes: { body: { type: 'regex', regex: 'load: [0-9]+' } },
+    result: 'failed',
+    reason: 'the body does not match /load: [0-9]+/',
+  },
+  {
+    name: 'a wrong digest',
+    answer: httpAnswer('200 OK', 'x'),
+    changes: { body: { type: 'sha256', digest: '00' } },
+    result: 'failed',
+    reason: `the body's SHA-256 is ${createHash('sha256').update('x').digest('hex')}`,
+  },
+  {
+    name: 'garbage',
+    answer: '\u0000\u0001 what? \r\n\r\n\r\n',
+    result: 'failed',
+    reason: 'not an HTTP answer (HPE_INVALID_CONSTANT)',
+  },
+  {
+    name: 'a head without end',
+    answer: `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(100_000)}`,
+    result: 'failed',
+    reason: 'head too large',
+  },
+  {
+    name: 'a change of protocol',
+    answer: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+    result: 'failed',
+    reason: 'status 101',
+  },
+]
+for (const c of answers) {
+  void t.test(`an HTTP check is answered by ${c.name}`, async (t) => {
+    const port = await listen(t, answering(c.answer))
+    t.same(told(await ask(port, c.changes)), { result: c.result, reason: c.reason })
+  })
+}
+
+void t.test('what the answer tells of the server comes with the outcome', async (t) => {
+  const body = '{"status":"up","weight":0.5,"boot":"b\\n1","cache":"k"}'
+  const port = await listen(t, answering(httpAnswer('200 OK', body)))
+  t.match(await ask(port), { factor: 0.5, boot: 'b 1', cache: 'k' })
+})
+
+void t.test('a trusted status is explicit, another is not', async (t) => {
+  const port = await listen(t, answering(httpAnswer('503 No')))
+  t.match(await ask(port), { isExplicit: true, blame: 'server' })
+  t.match(await ask(port, { trustStatus: [] }), { isExplicit: false, blame: 'server' })
+})
+
+const timeouts = { connectMs: 60, firstByteMs: 90, lastByteMs: 150 }
+
+void t.test('what accepts and never answers fails by its first byte, in doubt', async (t) => {
+  const port = await listen(t, () => undefined)
+  const outcome = await ask(port, { timeouts })
+  t.match(outcome, { reason: 'no first byte within 90 ms', blame: 'doubtful' })
+  t.ok(outcome.latencyMs >= 90)
+})
+
+void t.test('a body that drips for ever fails by its last byte', async (t) => {
+  const port = await listen(t, (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    const timer = setInterval(() => socket.write('1\r\nx\r\n'), 10)
+    socket.on('close', () => {
+      clearInterval(timer)
+    })
+  })
+  t.match(await ask(port, { timeouts }), { reason: 'no last byte within 150 ms' })
+})
+
+void t.test('a head that drips for ever fails by its last byte', async (t) => {
+  const port = await listen(t, (socket) => {
+    let at = 0
+    const timer = setInterval(() => socket.write('HTTP/1.1 200 OK'[at++] ?? 'K'), 10)
+    socket.on('close', () => {
+      clearInterval(timer)
+    })
+  })
+  const { reason } = await ask(port, { timeouts })
+  t.match(reason, /no last byte within 150 ms|not an HTTP answer/)
+})
+
+void t.test('an endless body ends at 16 MB, and is not kept', async (t) => {
+  const port = await listen(t, (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    const block = Buffer.alloc(1 << 20)
+    const pour = (): void => {
+      while (!socket.destroyed && socket.write(block));
+    }
+    socket.on('drain', pour)
+    pour()
+  })
+  const long = { connectMs: 5000, firstByteMs: 5000, lastByteMs: 5000 }
+  const outcome = await ask(port, { timeouts: long, timeoutMs: 5000 })
+  t.match(outcome, { reason: 'the answer is longer than 16 MB' })
+})
+
+void t.test('a connection closed without an answer, and one closed within it', async (t) => {
+  const closing = await listen(t, (socket) => {
+    socket.on('data', () => socket.end())
+  })
+  t.match(await ask(closing), { reason: 'connection closed before the answer', blame: 'server' })
+  const cutting = await listen(t, (socket) => {
+    socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'))
+  })
+  t.match(await ask(cutting), { reason: 'connection closed within the answer', blame: 'server' })
+})
+
+void t.test('a refused connection is said at once, and is no doubt', async (t) => {
+  t.match(await ask(1), { reason: 'connect refused', blame: 'server' })
+})
+
+void t.test('a connection is reused where asked, and a stale one is no failure', async (t) => {
+  let connections = 0
+  const open: net.Socket[] = []
+  const port = await listen(t, (socket) => {
+    connections += 1
+    open.push(socket)
+    answering(httpAnswer('200 OK'))(socket)
+  })
+  const prober = createHttpProber(components)
+  const target = targetOf(check({ reuse: true }), port)
+  const run = () => outcomeOf((done) => prober.run(target, done))
+  for (let index = 0; index < 3; index += 1) t.match(await run(), { result: 'passed' })
+  t.equal(connections, 1)
+  // The server resets the kept connection: the check finds out only by asking.
+  open[0]?.resetAndDestroy()
+  t.match(await run(), { result: 'passed' })
+  t.equal(connections, 2)
+  prober.retain(new Set())
+  t.match(await ask(port), { result: 'passed' })
+  t.match(await ask(port), { result: 'passed' })
+  t.equal(connections, 4, 'without reuse each has its own')
+})
+
+void t.test('the request carries the Host, path and method asked for', async (t) => {
+  let request = ''
+  const port = await listen(t, (socket) => {
+    socket.on('data', (data) => {
+      request = data.toString()
+      socket.write(httpAnswer('200 OK'))
+    })
+  })
+  await ask(port, { method: 'HEAD', path: '/health?x=1', host: 'cdn.example.com' })
+  t.match(request, /^HEAD \/health\?x=1 HTTP\/1\.1\r\nHost: cdn\.example\.com\r\n/)
+  await ask(port)
+  t.match(request, `Host: 127.0.0.1:${port}\r\n`)
+})
+
+const photo = (changes: Partial<PhotoCheckConfig>): PhotoCheckConfig => ({
+  ...tcpCheck(),
+  name: 'photo',
+  type: 'photo',
+  path: '/u/1/probe.jpg',
+  host: undefined,
+  length: undefined,
+  sha256: undefined,
+  maxLatencyMs: undefined,
+  ...changes,
+})
+
+void t.test('a photo check compares length, digest and latency', async (t) => {
+  const body = 'x'.repeat(300_000)
+  const sha256 = createHash('sha256').update(body).digest('hex')
+  const port = await listen(t, (socket) => {
+    socket.on('data', () => setTimeout(() => socket.write(httpAnswer('200 OK', body)), 30))
+  })
+  const prober = createHttpProber(components)
+  const run = (changes: Partial<PhotoCheckConfig>) =>
+    outcomeOf((done) => prober.run(targetOf(photo(changes), port), done))
+  t.match(await run({ length: 300_000, sha256: sha256.toUpperCase() }), {
+    result: 'passed',
+    reason: 'status 200, 300000 bytes',
+  })
+  t.match(await run({ length: 299_999 }), {
+    result: 'failed',
+    reason: 'wrong photo: 300000 bytes instead of 299999',
+  })
+  t.match(await run({ sha256: '00' }), { reason: `wrong photo: SHA-256 is ${sha256}` })
+  const slow = await run({ maxLatencyMs: 10 })
+  t.match(slow, { result: 'slow', blame: 'server' })
+  t.match(slow.reason, /^slow: \d+ ms for a photo allowed 10 ms$/)
+})
+
+void t.test('its own lateness puts a deadline off, and a great one takes the blame', async (t) => {
+  const port = await listen(t, () => undefined)
+  let lateMs = 0
+  const prober = createHttpProber({ ...components, lateMs: () => lateMs })
+  const run = () => outcomeOf((done) => prober.run(targetOf(check({ timeouts }), port), done))
+  const first = run()
+  lateMs = 80
+  t.ok((await first).latencyMs >= 170, 'nobody is blamed for 80 ms of ours')
+  t.match(await first, { blame: 'doubtful' })
+  const second = run()
+  lateMs += 200
+  t.match(await second, {
+    blame: 'prober',
+    reason: 'no first byte within 90 ms, but the prober itself was late by 200 ms',
+  })
+})
+
+void t.test("while the box's own link is down, no silence is blamed on a server", async (t) => {
+  const port = await listen(t, () => undefined)
+  const prober = createHttpProber({ ...components, isLinkUp: () => false })
+  const outcome = await outcomeOf((done) => prober.run(targetOf(check({ timeouts }), port), done))
+  t.match(outcome, {
+    blame: 'prober',
+    reason: "no first byte within 90 ms, and the prober's own link is down",
+  })
+})
