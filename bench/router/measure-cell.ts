@@ -2,6 +2,7 @@ import type { Caches } from './caches.ts'
 import type { Cell } from './cells.ts'
 import type { LoadClient } from './load/load-client.ts'
 import type { LoadReport } from './load/target.ts'
+import { expectLogged } from './log-tally.ts'
 import { median } from './median.ts'
 import type { BenchOptions } from './options.ts'
 import type { Peer } from './peers/peer.ts'
@@ -135,7 +136,11 @@ export async function measureCell(
       result.p99Ms.push(report.p99Ms)
     }
   }
-  for (const { peer } of entries) await load.close(peer.name)
+  progress(`${cell.name}: counts the lines of the access logs`)
+  for (const { peer, result } of entries) {
+    await load.close(peer.name)
+    await expectLogged(peer, result.photos)
+  }
   return cellResult
 }
 

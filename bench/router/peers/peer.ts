@@ -19,6 +19,6 @@ export interface Peer {
   readonly httpsPort: number
   /** Scraped now and then, as an operator's Prometheus would. */
   readonly metricsUrl: string | undefined
-  /** The access log that it writes; it must grow by a line a photo. */
+  /** The access log that it appends to; it must grow by a line a photo. */
   readonly logFile: string
 }

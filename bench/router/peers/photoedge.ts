@@ -19,7 +19,7 @@ export async function startPhotoedge(
 ): Promise<Peer> {
   const [httpPort = 0, httpsPort = 0, metricsPort = 0] = await freePorts(3)
   const folder = stage.file(name)
-  mkdirSync(folder)
+  mkdirSync(folder, { recursive: true })
   copyFileSync(certificate.certificate, path.join(folder, 'cdn.pem'))
   copyFileSync(certificate.key, path.join(folder, 'cdn.key'))
   const servers = cachePorts.map((port, index) => `c${index}: "127.0.0.1:${port}"`).join(', ')

@@ -68,7 +68,8 @@ function serve(app: FastifyInstance): FastifyInstance {
     log.info({
       id: request.id,
       client: request.ip,
-      scheme: request.protocol,
+      clientPort: request.socket.remotePort,
+      listener: request.protocol,
       method: request.method,
       host: request.host,
       target: request.url,
@@ -76,6 +77,7 @@ function serve(app: FastifyInstance): FastifyInstance {
       bytes: Number(reply.getHeader('content-length')),
       referer: request.headers.referer,
       userAgent: request.headers['user-agent'],
+      group: 'photos',
       user,
       cache: user === undefined ? undefined : cachePortOf(user),
       totalMs: reply.elapsedTime,
