@@ -2,6 +2,7 @@ import { COLON, CR, IS_TOKEN, LF, SPACE, TAB } from './ascii.ts'
 import { FIELD, fieldId } from './field-names.ts'
 import { REFUSAL } from './refusal.ts'
 import type { Refusal } from './refusal.ts'
+import { skipWords, viewOf } from './word-scan.ts'
 
 /** What a parser says of the bytes so far. */
 export const PARSE = { incomplete: 0, complete: 1, refused: 2 } as const
@@ -102,6 +103,8 @@ export abstract class FieldSection {
   protected parseFields(bytes: Uint8Array, end: number): ParseStatus {
     let i = this.position
     let state = this.state
+    const view = viewOf(bytes)
+    const offset = bytes.byteOffset
     while (i < end) {
       if (state === STATE.fieldStart) {
         const byte = bytes[i] ?? 0
@@ -137,6 +140,7 @@ export abstract class FieldSection {
         state = STATE.value
       }
       if (state === STATE.value) {
+        i = skipWords(view, i + offset, end + offset) - offset
         while (i < end && STOPS_VALUE[bytes[i] ?? 0] === 0) i++
         if (i === end) break
         const byte = bytes[i] ?? 0
