@@ -52,9 +52,12 @@ export const CacheStatusSchema = Type.Object(
     errorCount: Type.Number(),
     activeRequests: Type.Number(),
     connections: Type.Number(),
-    /** Last checks, oldest first: `+` passed, `-` failed; at most ten. */
-    results: Type.Optional(Type.String()),
-    flapCount: Type.Optional(Type.Integer()),
+    /** Kept up while the checks suspect themselves, or down while it flaps. */
+    held: Type.Union([Type.Literal('no'), Type.Literal('panic'), Type.Literal('flapping')]),
+    /** Times it went down since the router knows it. */
+    outageCount: Type.Integer(),
+    /** Last ten checks, oldest first: `+` passed, `s` slow, `-` failed, `?` not counted. */
+    results: Type.String(),
   },
   closed,
 )
