@@ -1,12 +1,13 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { parseArgs } from 'node:util'
+import { quote } from '../../common/config/problem.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { EXIT, UsageError, printError } from '../command.ts'
 import type { Command } from '../command.ts'
 import { DemoEdge } from '../demo/demo-edge.ts'
 import { DemoScreen } from '../demo/demo-screen.ts'
+import { parseOptions } from '../options.ts'
 
 const HELP = `Usage: photoedge demo [--photos DIR] [--port PORT] [--rate REQUESTS]
 
@@ -79,32 +80,26 @@ async function run(args: string[]): Promise<number> {
 
 /** Throws a `UsageError` that names what is wrong. */
 function parseFlags(args: string[]): Flags {
-  const { photos, port: givenPort, rate: givenRate } = readFlags(args)
-  const port = givenPort === undefined ? undefined : Number(givenPort)
-  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-    throw new UsageError(`--port takes a number from 1 to 65535, not ${String(givenPort)}`)
+  const { values } = parseOptions(args, {
+    values: { photos: undefined, port: undefined, rate: undefined },
+  })
+  return {
+    photos: values['photos'],
+    port: numberOption('port', values['port'], 1, 65_535),
+    rate: numberOption('rate', values['rate'], 0, 2000) ?? 60,
   }
-  const rate = Number(givenRate)
-  if (!(Number.isInteger(rate) && rate >= 0 && rate <= 2000)) {
-    throw new UsageError(`--rate takes a number from 0 to 2000, not ${givenRate}`)
-  }
-  return { photos, port, rate }
 }
 
-function readFlags(args: string[]): { photos?: string; port?: string; rate: string } {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        photos: { type: 'string' },
-        port: { type: 'string' },
-        rate: { type: 'string', default: '60' },
-      },
-    })
-    return values
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  }
+function numberOption(
+  name: string,
+  value: string | undefined,
+  least: number,
+  most: number,
+): number | undefined {
+  if (value === undefined) return undefined
+  const number = /^[0-9]+$/.test(value) ? Number(value) : NaN
+  if (number >= least && number <= most) return number
+  throw new UsageError(`--${name} takes a number from ${least} to ${most}, not ${quote(value)}`)
 }
 
 function introduction(edge: DemoEdge): string {

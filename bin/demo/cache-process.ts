@@ -2,6 +2,7 @@
 // fetched from storage, kept, and served from the disk from then on. For the demo only; a site runs
 // nginx or Varnish here. Arguments: name, folder, storage's address, port, `fixed` or `any`.
 
+import '../../common/runtime/first.ts'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import type http from 'node:http'

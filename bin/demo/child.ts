@@ -15,7 +15,6 @@ export interface ChildCounts {
 
 /** The child leaves with the demo, however that ends, and not at the terminal's Ctrl-C before it. */
 export function leaveWithParent(): void {
-  process.on('SIGUSR1', () => undefined)
   process.on('SIGINT', () => undefined)
   process.once('SIGTERM', () => process.exit(0))
   process.once('disconnect', () => process.exit(0))

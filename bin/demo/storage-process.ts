@@ -1,5 +1,6 @@
 // The demo's storage: every photo, from a folder. Arguments: the folder, the port.
 
+import '../../common/runtime/first.ts'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { leaveWithParent, serveOnLoopback } from './child.ts'
