@@ -41,7 +41,8 @@ const nobody = (): boolean => false
 export class CacheChooser {
   readonly #servers: readonly WeightedServer[]
   readonly #names: readonly NameHash[]
-  readonly #fallback: 'spread' | 'scatter' | 'backup'
+  /** What becomes of the users whose home is out. */
+  readonly fallback: 'spread' | 'scatter' | 'backup'
   readonly #backup: number
 
   readonly #factors: Float64Array
@@ -70,7 +71,7 @@ export class CacheChooser {
     this.#servers = servers
     this.#names = servers.map(({ name }) => hashName(name))
     this.#shards = shards
-    this.#fallback = fallback
+    this.fallback = fallback
     this.#backup = backup ?? -1
     this.#factors = new Float64Array(servers.length)
     this.#isDrained = new Uint8Array(servers.length)
@@ -137,6 +138,13 @@ export class CacheChooser {
     this.#server = -1
   }
 
+  /** As `locate`, for all users of a slot, or those of them with this explicit home (-1: none). */
+  locateSlot(slot: number, explicitHome: number): void {
+    this.slot = slot
+    this.#explicitHome = explicitHome
+    this.#server = -1
+  }
+
   /** The located user's rank 0, whatever its state; -1 if no server has a weight. */
   get home(): number {
     if (this.#explicitHome >= 0) return this.#explicitHome
@@ -156,7 +164,7 @@ export class CacheChooser {
     const server = this.#server
     if (server < 0) return -1
     if (server === this.home) return 0
-    if (this.#fallback !== 'spread') return 1
+    if (this.fallback !== 'spread') return 1
     return this.order().indexOf(server)
   }
 
@@ -167,9 +175,19 @@ export class CacheChooser {
     return isWithinFactor(this.#names[server]!, this.slot, this.#factors[server]!)
   }
 
+  /** True if this explicit home serves all its users. */
+  isWholeHome(server: number): boolean {
+    return this.#states[server] === STATE.full && this.#homeFactors[server] === 1
+  }
+
+  /** As `isUsable`, for the located user: an explicit home's weight counts too. */
+  isUsableHere(server: number): boolean {
+    return server === this.#explicitHome ? this.#isHomeUsable(server) : this.isUsable(server)
+  }
+
   /** The server for the located user now, or -1 if there is none. Call it once per request. */
   first(): number {
-    if (this.#explicitHome >= 0 || this.#fallback !== 'spread' || this.#table === undefined)
+    if (this.#explicitHome >= 0 || this.fallback !== 'spread' || this.#table === undefined)
       return this.next(nobody)
     const slot = this.slot
     if (this.#blockGenerations[slot >>> BLOCK_SHIFT] !== this.#generation)
@@ -184,13 +202,13 @@ export class CacheChooser {
   next(isPassedBy: (server: number) => boolean): number {
     const home = this.#explicitHome
     if (home >= 0 && this.#isHomeUsable(home) && !isPassedBy(home)) return (this.#server = home)
-    if (this.#fallback === 'spread') return (this.#server = this.#nextSpread(isPassedBy))
+    if (this.fallback === 'spread') return (this.#server = this.#nextSpread(isPassedBy))
     if (home < 0) {
       const hashed = this.#ranked(0)
       if (hashed >= 0 && this.isUsable(hashed) && !isPassedBy(hashed))
         return (this.#server = hashed)
     }
-    if (this.#fallback === 'scatter') return (this.#server = this.#nextTurn(isPassedBy))
+    if (this.fallback === 'scatter') return (this.#server = this.#nextTurn(isPassedBy))
     const backup = this.#backup
     const isTaken = backup !== this.home && this.isUsable(backup) && !isPassedBy(backup)
     return (this.#server = isTaken ? backup : -1)

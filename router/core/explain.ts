@@ -1,0 +1,95 @@
+import type { CacheChooser } from './cache-chooser.ts'
+import type { UserBytes } from './user-pattern.ts'
+
+/** How a server stands, as the one who asks knows it. */
+export interface ServerStanding {
+  readonly name: string
+  /** The weight in force. */
+  readonly weight: number
+  readonly factor: number
+  readonly isDrained: boolean
+  /** The verdict's state and reason, in words: `up`, `down: connect refused`. */
+  readonly verdict: string
+}
+
+/** One line of a user's list. */
+export interface ExplainedServer {
+  readonly rank: number
+  readonly name: string
+  readonly weight: number
+  readonly factor: number
+  readonly usable: boolean
+  /** Where it stands, and if it is not usable, why. */
+  readonly reason: string
+}
+
+/** Why a user's photos come from where they come from. */
+export interface ChoiceExplanation {
+  readonly slot: number
+  readonly isExplicitHome: boolean
+  /** The whole list, home first. */
+  readonly servers: readonly ExplainedServer[]
+  readonly choice: string | undefined
+  /** One sentence. */
+  readonly why: string
+}
+
+/**
+ * Explains a user's choice. `chooser` has the standings' factors and drains set; with `scatter` it
+ * takes a turn, so it should be one of its own.
+ */
+export function explainChoice(
+  chooser: CacheChooser,
+  standings: readonly ServerStanding[],
+  user: UserBytes,
+): ChoiceExplanation {
+  chooser.locate(user.bytes, user.length)
+  const servers = chooser.order().map((index, rank) => {
+    const standing = standings[index]!
+    const usable = chooser.isUsableHere(index)
+    const { name, weight, factor } = standing
+    return { rank, name, weight, factor, usable, reason: reasonOf(standing, usable) }
+  })
+  const chosen = chooser.first()
+  const choice = chosen < 0 ? undefined : standings[chosen]!.name
+  const home = servers[0]
+  return {
+    slot: chooser.slot,
+    isExplicitHome: chooser.isExplicitHome,
+    servers,
+    choice,
+    why: whyOf(home, choice, chooser),
+  }
+}
+
+function reasonOf(standing: ServerStanding, usable: boolean): string {
+  if (standing.isDrained) return 'drained'
+  if (usable || standing.factor <= 0) return standing.verdict
+  if (standing.weight === 0) return 'its weight is 0: it gets no new requests'
+  if (standing.factor >= 1)
+    return `${standing.verdict}, but its lowered weight leaves this slot out`
+  return `${standing.verdict}, but not for this slot: it takes ${percent(standing.factor)} of its slots`
+}
+
+const percent = (factor: number): string => `${Math.round(factor * 1000) / 10} %`
+
+function whyOf(
+  home: ExplainedServer | undefined,
+  choice: string | undefined,
+  { fallback, rank }: Pick<CacheChooser, 'fallback' | 'rank'>,
+): string {
+  if (home === undefined) return 'No server has a weight'
+  const homeText = `The user's home ${home.name}`
+  if (choice === home.name) return `${homeText} is usable: ${home.reason}`
+  const absent = `${homeText} is not usable (${home.reason})`
+  if (choice === undefined)
+    return fallback === 'backup'
+      ? `${absent}, and neither is the backup`
+      : `${absent}, and neither is any other`
+  const stand = {
+    spread: `${choice} is the first usable one in the user's list, at rank ${rank}`,
+    scatter: `${choice} has its turn; the next request may go elsewhere`,
+    backup: `${choice} is the backup`,
+  }[fallback]
+  return `${absent}; ${stand}`
+}

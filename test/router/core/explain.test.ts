@@ -1,0 +1,109 @@
+import t from 'tap'
+import { CacheChooser } from '../../../router/core/cache-chooser.ts'
+import type { CacheChooserOptions } from '../../../router/core/cache-chooser.ts'
+import { explainChoice } from '../../../router/core/explain.ts'
+import type { ServerStanding } from '../../../router/core/explain.ts'
+import { moduloShardMap } from '../../../router/core/shard-map.ts'
+
+const user = { bytes: new TextEncoder().encode('12345 and more'), length: 5 }
+const up = (name: string): ServerStanding => ({
+  name,
+  weight: 1,
+  factor: 1,
+  isDrained: false,
+  verdict: 'up',
+})
+const fleet = ['cache-0', 'cache-1', 'cache-2', 'cache-3'].map(up)
+
+/** The explanation of user 12345's choice, where the servers stand so. */
+function explain(
+  standings: readonly ServerStanding[],
+  options: Partial<CacheChooserOptions> = {},
+): ReturnType<typeof explainChoice> {
+  const servers = standings.map(({ name }) => ({ name, weight: 1 }))
+  const chooser = new CacheChooser({ servers, fallback: 'spread', ...options })
+  chooser.setWeights(
+    standings.map(({ weight }) => weight),
+    undefined,
+  )
+  standings.forEach(({ factor, isDrained }, i) => {
+    chooser.setFactor(i, factor)
+    chooser.setDrained(i, isDrained)
+  })
+  return explainChoice(chooser, standings, user)
+}
+
+const order = explain(fleet).servers.map(({ name }) => name)
+const home = order[0]!
+const change = (name: string, standing: Partial<ServerStanding>): ServerStanding[] =>
+  fleet.map((server) => (server.name === name ? { ...server, ...standing } : server))
+
+void t.test('a user whose home is up', (t) => {
+  const { choice, why, servers, slot, isExplicitHome } = explain(fleet)
+  t.equal(choice, home)
+  t.equal(why, `The user's home ${home} is usable: up`)
+  t.strictSame(
+    servers.map(({ rank }) => rank),
+    [0, 1, 2, 3],
+  )
+  t.ok(servers.every(({ usable, reason }) => usable && reason === 'up'))
+  t.equal(slot, 20_116)
+  t.equal(isExplicitHome, false)
+  t.end()
+})
+
+const absent: [string, Partial<ServerStanding>, string][] = [
+  ['down', { factor: 0, verdict: 'down: connect refused' }, 'down: connect refused'],
+  ['drained', { isDrained: true }, 'drained'],
+  [
+    'at a share that leaves the slot out',
+    { factor: 1e-9, verdict: 'up: 1 of 8 mounts' },
+    'up: 1 of 8 mounts, but not for this slot: it takes 0 % of its slots',
+  ],
+]
+for (const [name, standing, reason] of absent) {
+  void t.test(`a user whose home is ${name}`, (t) => {
+    const { choice, why, servers } = explain(change(home, standing))
+    t.equal(choice, order[1])
+    t.equal(
+      why,
+      `The user's home ${home} is not usable (${reason}); ${order[1]!} is the first usable one in the user's list, at rank 1`,
+    )
+    t.match(servers[0], { name: home, usable: false, reason })
+    t.end()
+  })
+}
+
+void t.test('an explicit home stays first in the list, whatever its weight', (t) => {
+  const shards = moduloShardMap(4)
+  t.match(explain(fleet, { shards }), { choice: 'cache-1', isExplicitHome: true })
+  const quiesced = explain(change('cache-1', { weight: 0 }), { shards })
+  t.match(quiesced.servers[0], {
+    name: 'cache-1',
+    usable: false,
+    reason: 'its weight is 0: it gets no new requests',
+  })
+  const lowered = explain(change('cache-1', { weight: 1e-9 }), { shards })
+  t.match(lowered.servers[0], { reason: 'up, but its lowered weight leaves this slot out' })
+  t.end()
+})
+
+void t.test('scatter and backup say how they stand in', (t) => {
+  const standings = change(home, { factor: 0, verdict: 'down' })
+  const backup = fleet.findIndex(({ name }) => name !== home)
+  const lead = `The user's home ${home} is not usable (down)`
+  const one = explain(standings, { fallback: 'backup', backup })
+  t.equal(one.why, `${lead}; ${fleet[backup]!.name} is the backup`)
+  const turn = explain(standings, { fallback: 'scatter' })
+  t.equal(turn.why, `${lead}; ${turn.choice!} has its turn; the next request may go elsewhere`)
+  const none = fleet.map((server) => ({ ...server, factor: 0, verdict: 'down' }))
+  t.equal(explain(none, { fallback: 'backup', backup }).why, `${lead}, and neither is the backup`)
+  t.match(explain(none), { choice: undefined, why: `${lead}, and neither is any other` })
+  t.end()
+})
+
+void t.test('no weights, no list', (t) => {
+  const none = fleet.map((server) => ({ ...server, weight: 0 }))
+  t.match(explain(none), { choice: undefined, servers: [], why: 'No server has a weight' })
+  t.end()
+})

@@ -1,0 +1,147 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { CacheChooser } from '../../../router/core/cache-chooser.ts'
+import { moduloShardMap } from '../../../router/core/shard-map.ts'
+import { parseShardTable, tableShardMap } from '../../../router/core/shard-table.ts'
+import { movedShare } from '../../../router/core/moved-share.ts'
+import { simulate } from '../../../router/core/simulate.ts'
+import type { Placement } from '../../../router/core/simulate.ts'
+import { SLOT_COUNT } from '../../../router/core/slot-hash.ts'
+import { buildSlotTable } from '../../../router/core/slot-table.ts'
+
+const named = (weights: readonly number[]): { name: string; weight: number }[] =>
+  weights.map((weight, i) => ({ name: `cache-${i}`, weight }))
+
+function placementOf(weights: readonly number[], more: Partial<Placement> = {}): Placement {
+  const servers = named(weights)
+  const table = buildSlotTable(servers)
+  return { servers, weights, table, fallback: 'spread', factors: weights.map(() => 1), ...more }
+}
+
+const sum = (values: Float64Array): number => values.reduce((a, b) => a + b, 0)
+const near = (t: Test, value: number, wanted: number, by: number): void => {
+  t.ok(Math.abs(value - wanted) <= by, `${value} is within ${by} of ${wanted}`)
+}
+
+void t.test('with spread a dead cache gives its users to all others, by weight', (t) => {
+  const weights = [1, 1, 2, 1, 1, 1]
+  const result = simulate(placementOf(weights), new Set([0]), [700, 700, 1400, 700, 700, 700])
+  near(t, sum(result.usersBefore), 1, 1e-9)
+  near(t, sum(result.usersAfter), 1, 1e-9)
+  near(t, result.moved, result.usersBefore[0]!, 1e-9)
+  t.equal(result.othersMoved, 0)
+  t.equal(result.unserved, 0)
+  t.equal(result.usersAfter[0], 0)
+  t.equal(result.worstSurvivor, 2)
+  near(t, result.shareOfLost[2]!, 2 / 6, 0.01)
+  near(t, result.shareOfLost[1]!, 1 / 6, 0.01)
+  near(t, sum(result.rateAfter), 4900, 1e-6)
+  near(t, result.rateAfter[2]!, 1400 + 700 / 3, 10)
+  near(t, result.maxToMean, 1, 0.02)
+  t.end()
+})
+
+void t.test('what it says is what the chooser does, slot by slot', (t) => {
+  const placement = placementOf([1, 2, 3, 1, 1], { factors: [1, 0.5, 1, 0, 1] })
+  const down = new Set([2])
+  const result = simulate(placement, down)
+  const chooser = new CacheChooser(placement)
+  chooser.setWeights(placement.weights, placement.table)
+  placement.factors.forEach((factor, i) => {
+    chooser.setFactor(i, down.has(i) ? 0 : factor)
+  })
+  const counts = new Float64Array(5)
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    chooser.locateSlot(slot, -1)
+    counts[chooser.first()]! += 1 / SLOT_COUNT
+  }
+  counts.forEach((share, i) => {
+    near(t, result.usersAfter[i]!, share, 1e-9)
+  })
+  t.end()
+})
+
+void t.test('numbered homes lose their users to all others too', (t) => {
+  const placement = placementOf([1, 1, 1, 1], { shards: moduloShardMap(4) })
+  const result = simulate(placement, new Set([3]), [10, 10, 10, 10])
+  t.strictSame([...result.usersBefore], [0.25, 0.25, 0.25, 0.25])
+  for (const i of [0, 1, 2]) near(t, result.shareOfLost[i]!, 1 / 3, 0.01)
+  near(t, result.rateAfter[0]!, 10 + 10 / 3, 0.1)
+  t.equal(result.othersMoved, 0)
+  t.end()
+})
+
+void t.test('a single backup takes all, and its own users have nobody', (t) => {
+  const placement = placementOf([1, 1, 1], {
+    fallback: 'backup',
+    backup: 2,
+    shards: moduloShardMap(3),
+  })
+  const one = simulate(placement, new Set([0]))
+  t.equal(one.shareOfLost[2], 1)
+  t.equal(one.worstSurvivor, 2)
+  near(t, one.maxToMean, 2 / 3 / 0.5, 1e-9)
+  const both = simulate(placement, new Set([0, 2]))
+  near(t, both.unserved, 2 / 3, 1e-9)
+  t.equal(both.worstSurvivor, -1)
+  t.end()
+})
+
+void t.test('scatter takes turns', (t) => {
+  const result = simulate(placementOf([1, 1, 1], { fallback: 'scatter' }), new Set([0]))
+  near(t, result.shareOfLost[1]!, 0.5, 1e-4)
+  t.end()
+})
+
+void t.test('all down: nobody is served', (t) => {
+  const result = simulate(placementOf([1, 1]), new Set([0, 1]))
+  near(t, result.unserved, 1, 1e-9)
+  t.equal(result.maxToMean, 0)
+  const already = simulate(placementOf([1, 1], { factors: [0, 0] }), new Set([0]), [5, 5])
+  near(t, already.unserved, 1, 1e-9)
+  t.equal(already.moved, 0)
+  t.end()
+})
+
+void t.test(
+  'a configuration that changes nothing moves nobody, one that renames all moves all',
+  (t) => {
+    const before = placementOf([1, 1, 1])
+    t.equal(movedShare(before, before), 0)
+    const servers = before.servers.map(({ name, weight }) => ({ name: `new-${name}`, weight }))
+    t.equal(movedShare(before, { servers, shards: undefined, table: buildSlotTable(servers) }), 1)
+    t.end()
+  },
+)
+
+void t.test('a fourth cache moves a quarter of the users', (t) => {
+  near(t, movedShare(placementOf([1, 1, 1]), placementOf([1, 1, 1, 1])), 0.25, 0.01)
+  t.end()
+})
+
+void t.test('listed in another order the same caches move nobody', (t) => {
+  const servers = named([1, 2, 3])
+  const turned = servers.toReversed()
+  const before = { servers, shards: undefined, table: buildSlotTable(servers) }
+  t.equal(movedShare(before, { ...before, servers: turned, table: buildSlotTable(turned) }), 0)
+  t.end()
+})
+
+void t.test('another modulo moves what it moves', (t) => {
+  const shards = (modulo: number): Placement =>
+    placementOf(new Array<number>(modulo).fill(1), { shards: moduloShardMap(modulo) })
+  t.equal(movedShare(shards(4), shards(4)), 0)
+  // Ids that agree modulo 4 and modulo 5: 4 of 20.
+  near(t, movedShare(shards(4), shards(5)), 0.8, 0.005)
+  t.end()
+})
+
+void t.test('a table file in place of the hash moves the users it names', (t) => {
+  const parsed = parseShardTable('0-499999999 cache-0', ['cache-0', 'cache-1'])
+  if (!parsed.ok) return void t.fail()
+  const before = placementOf([1, 1])
+  const after = { ...before, shards: tableShardMap(parsed.table) }
+  // Of the first 50,000 ids half move, of the others a quarter.
+  near(t, movedShare(before, after), 0.375, 0.01)
+  t.end()
+})
