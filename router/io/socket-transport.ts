@@ -37,6 +37,10 @@ class SocketTransport implements Transport {
     })
   }
 
+  get queuedBytes(): number {
+    return this.pendingBytes
+  }
+
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
     const { socket } = this
     if (this.#isReleased || !socket.writable) return WRITE.failed
@@ -73,7 +77,7 @@ class SocketTransport implements Transport {
   }
 
   #deliver(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length && !this.#isReleased; ) {
+    for (let at = 0; at < bytes.length && !this.#isReleased;) {
       const length = bytes.copy(this.#landing, 0, at)
       at += length
       this.#landing = this.#owner.onBytes(length) ?? this.#landing

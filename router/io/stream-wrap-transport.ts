@@ -19,6 +19,8 @@ interface StreamHandle {
   transport: StreamWrapTransport | undefined
   /** Where reads land: libuv holds its bare address, so the object must live here. */
   landing: Buffer | undefined
+  reading: boolean
+  readonly writeQueueSize: number
   useUserBuffer(buffer: Buffer): void
   readStart(): number
   readStop(): number
@@ -33,8 +35,10 @@ interface WriteRequest {
   bytes: number
 }
 
+type WriteRequestConstructor = new () => WriteRequest
+
 interface StreamWrapBinding {
-  readonly WriteWrap: new () => WriteRequest
+  readonly WriteWrap: WriteRequestConstructor
   readonly streamBaseState: Int32Array
   readonly kReadBytesOrError: number
   readonly kLastWriteWasAsync: number
@@ -85,7 +89,13 @@ class StreamWrapTransport implements Transport {
     handle.useUserBuffer(landing)
     handle.onread = onRead
     handle.readStart()
+    // Or net.Socket starts it again after 'connect', which is an error.
+    handle.reading = true
     if (socket.readableLength > 0) process.nextTick(deliverEarly, this, landing)
+  }
+
+  get queuedBytes(): number {
+    return this.#handle?.writeQueueSize ?? 0
   }
 
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
@@ -140,7 +150,7 @@ class StreamWrapTransport implements Transport {
   /** Bytes that `net.Socket` had read before the connection came to us. */
   deliver(landing: Buffer): void {
     const early = this.socket.read() as Buffer | null
-    for (let at = 0; early !== null && at < early.length; ) {
+    for (let at = 0; early !== null && at < early.length;) {
       const length = early.copy(landing, 0, at)
       at += length
       this.read(length)
@@ -218,6 +228,10 @@ function errorName(error: number): string {
   }
 }
 
+function unusable(): never {
+  throw new TypeError('stream_wrap is missing: ask isStreamWrapUsable first')
+}
+
 function loadBinding(): StreamWrapBinding | undefined {
   try {
     const host = process as unknown as { binding(name: string): StreamWrapBinding }
@@ -235,8 +249,7 @@ function loadBinding(): StreamWrapBinding | undefined {
 
 const UV_EOF = -4095
 const binding = loadBinding()
-/** Only reached where `isStreamWrapUsable` said yes. */
-const WriteWrap = binding?.WriteWrap as StreamWrapBinding['WriteWrap']
+const WriteWrap = binding?.WriteWrap ?? (unusable as unknown as WriteRequestConstructor)
 const state = binding?.streamBaseState ?? new Int32Array(8)
 const readBytesOrError = binding?.kReadBytesOrError ?? 0
 const lastWriteWasAsync = binding?.kLastWriteWasAsync ?? 0

@@ -38,6 +38,8 @@ export interface Transport {
   readonly socket: Socket
   /** Bytes written that the kernel has not taken yet. */
   readonly pendingBytes: number
+  /** As `pendingBytes`, or finer: it changes whenever the peer takes anything. */
+  readonly queuedBytes: number
   write(buffer: Buffer, start: number, end: number): WriteOutcome
   /** Stops reading; a FIN is then not seen either. */
   pause(): void

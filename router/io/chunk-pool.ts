@@ -1,0 +1,42 @@
+import { Buffer } from 'node:buffer'
+
+/**
+ * A buffer that answers land in. A head always starts at `base`: the room before it lets a
+ * rewritten head that grew still end where the body starts, so that both go out in one write.
+ */
+export interface Chunk {
+  readonly bytes: Buffer
+  readonly base: number
+  /** `bytes` from `base` on. */
+  readonly landing: Buffer
+  readonly isLarge: boolean
+}
+
+export const SMALL_CHUNK_BYTES = 17 * 1024
+export const HEAD_ROOM_BYTES = 1024
+export const LARGE_CHUNK_BYTES = HEAD_ROOM_BYTES + 64 * 1024
+
+/**
+ * Chunks go round: a small one waits at each upstream connection, large ones carry bodies while
+ * they flow. What is over the spare limit goes to the garbage collector.
+ */
+export class ChunkPool {
+  readonly #small: Chunk[] = []
+  readonly #large: Chunk[] = []
+
+  take(isLarge: boolean): Chunk {
+    return (isLarge ? this.#large : this.#small).pop() ?? make(isLarge)
+  }
+
+  give(chunk: Chunk): void {
+    const spare = chunk.isLarge ? this.#large : this.#small
+    if (spare.length < SPARE_CHUNKS) spare.push(chunk)
+  }
+}
+
+function make(isLarge: boolean): Chunk {
+  const bytes = Buffer.allocUnsafeSlow(isLarge ? LARGE_CHUNK_BYTES : SMALL_CHUNK_BYTES)
+  return { bytes, base: HEAD_ROOM_BYTES, landing: bytes.subarray(HEAD_ROOM_BYTES), isLarge }
+}
+
+const SPARE_CHUNKS = 64

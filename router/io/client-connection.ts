@@ -1,0 +1,408 @@
+import { Buffer } from 'node:buffer'
+import { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import { END } from '../core/access-record.ts'
+import { GLOBAL } from '../core/counters.ts'
+import { PARSE } from '../core/field-section.ts'
+import { METHODS } from '../core/methods.ts'
+import { refusalAnswer, writeOwnAnswer, writeRedirect } from '../core/own-answer.ts'
+import { CONNECTION } from '../core/rewrite.ts'
+import type { CompiledRedirect, OwnAnswer, OwnAnswerContext } from '../core/own-answer.ts'
+import { compilePeer, plainAddress } from '../core/peer.ts'
+import type { Peer } from '../core/peer.ts'
+import { disarm } from '../core/timer-list.ts'
+import type { TimerList, TimerNode } from '../core/timer-list.ts'
+import { dispatch } from './dispatch.ts'
+import type { DispatchClient } from './dispatch.ts'
+import type { Exchange, ExchangeLane } from './exchange.ts'
+import { PHASE } from './exchange.ts'
+import type { ClientSink, GeneralLane, HandOverClient } from './general-lane.ts'
+import type { Peer as PeerAddress } from './photo-serving.ts'
+import type { GroupPlan, ListenerState } from './plan.ts'
+import { WRITE } from './transport.ts'
+import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
+
+/** What a client's own timer waits for. */
+const WAIT = { nothing: 0, head: 1, idle: 2, send: 3, linger: 4 } as const
+
+/** A lane that clients connect to. */
+export interface ClientLane extends ExchangeLane {
+  /** Every client's reads land here and are taken out before the next one. */
+  readonly clientLanding: Buffer
+  readonly general: GeneralLane
+  takeExchange(): Exchange
+  /** Hears of a connection that is over. */
+  forget(connection: ClientConnection): void
+}
+
+/**
+ * One client's connection: its heads, one exchange at a time, and its end. While nothing is asked
+ * it holds no buffer of its own.
+ */
+export class ClientConnection implements TransportOwner, TimerNode, DispatchClient, HandOverClient {
+  timerList: TimerList | undefined
+  timerPrevious: TimerNode | undefined
+  timerNext: TimerNode | undefined
+  timerAt = 0
+
+  readonly lane: ClientLane
+  readonly listener: ListenerState
+  readonly port: number
+  readonly tlsProtocol: Uint8Array
+  readonly tlsCipher: Uint8Array
+  readonly peer: Peer
+  readonly #transport: Transport
+  readonly #openedAt: number
+  #exchange: Exchange | undefined
+  /** Another lane has the connection. */
+  #sink: ClientSink | undefined
+  #requests = 0
+  #wait: number = WAIT.nothing
+  /** Came while an exchange was under way. */
+  #stash: Buffer[] = []
+  #stashedBytes = 0
+  #isClosing = false
+  #isGone = false
+  #isPumping = false
+  #isPaused = false
+  #lingeredBytes = 0
+  #queuedAtArm = 0
+
+  constructor(lane: ClientLane, listener: ListenerState, socket: Socket, client?: PeerAddress) {
+    this.lane = lane
+    this.listener = listener
+    this.#openedAt = lane.now()
+    const isTls = socket instanceof TLSSocket
+    const address = plainAddress(client?.address ?? socket.remoteAddress ?? '')
+    this.port = client?.port ?? socket.remotePort ?? 0
+    this.peer = compilePeer(address, isTls, listener.isTrusted(address))
+    this.tlsProtocol = isTls ? listener.text(socket.getProtocol() ?? '') : EMPTY
+    this.tlsCipher = isTls ? listener.text(socket.getCipher().standardName) : EMPTY
+    this.#transport = lane.openTransport(socket, this, lane.clientLanding)
+    lane.counters.add(GLOBAL.connectionsActive, 1)
+    lane.counters.add(GLOBAL.connectionsIdle, 1)
+    this.#arm(WAIT.idle)
+  }
+
+  get pendingBytes(): number {
+    return this.#transport.pendingBytes
+  }
+
+  get isIdle(): boolean {
+    return this.#exchange === undefined
+  }
+
+  /** Whether another request may follow the one that is served now. */
+  mayKeep(wants: boolean, now: number): boolean {
+    const { requests, ageMs } = this.listener.config.keepAlive
+    return (
+      wants && !this.lane.isDraining && this.#requests < requests && now - this.#openedAt < ageMs
+    )
+  }
+
+  write(buffer: Buffer, start: number, end: number): WriteOutcome {
+    this.lane.counters.add(GLOBAL.bytesOut, end - start)
+    const outcome = this.#transport.write(buffer, start, end)
+    if (outcome !== WRITE.done && outcome !== WRITE.failed && this.#wait !== WAIT.send) {
+      this.#arm(WAIT.send)
+    }
+    return outcome
+  }
+
+  /** Answers by the router itself and ends the exchange. */
+  answer(exchange: Exchange, answer: OwnAnswer, end: number): void {
+    const isRefusal = end === END.refused && CLOSING_STATUSES.has(answer.status)
+    const keeps = !isRefusal && this.mayKeep(exchange.head.isKeepAlive, this.lane.now())
+    const context = this.#ownContext(exchange, keeps)
+    this.#answer(exchange, answer, end, keeps, (out) => writeOwnAnswer(out, 0, answer, context))
+  }
+
+  /** Answers with a route's redirect. */
+  redirect(exchange: Exchange, redirect: CompiledRedirect): void {
+    const keeps = this.mayKeep(exchange.head.isKeepAlive, this.lane.now())
+    const context = this.#ownContext(exchange, keeps)
+    const { bytes, head } = exchange
+    this.#answer(exchange, redirect.answer, END.ownAnswer, keeps, (out) =>
+      writeRedirect(out, 0, redirect, bytes, head.targetStart, head.targetEnd, context),
+    )
+  }
+
+  #ownContext({ head }: Exchange, keeps: boolean): OwnAnswerContext {
+    const kept = head.versionMinor === 0 ? CONNECTION.keepAlive : CONNECTION.silent
+    return {
+      date: this.lane.date,
+      connection: keeps ? kept : CONNECTION.close,
+      isHead: head.method === METHODS.HEAD,
+    }
+  }
+
+  #answer(
+    exchange: Exchange,
+    answer: OwnAnswer,
+    end: number,
+    keeps: boolean,
+    put: (out: Buffer) => number,
+  ): void {
+    const { lane } = this
+    let out = lane.scratch
+    let length = put(out)
+    while (length < 0) {
+      out = Buffer.allocUnsafeSlow(2 * out.length)
+      length = put(out)
+    }
+    const outcome = this.write(out, 0, length)
+    if (outcome === WRITE.failed) return
+    if (outcome === WRITE.holdsBuffer && out === lane.scratch) lane.replaceScratch()
+    const isHead = exchange.head.method === METHODS.HEAD
+    exchange.answered(answer.status, isHead ? 0 : answer.body.length, end, keeps)
+  }
+
+  /** Called by the exchange when its line is written. */
+  exchangeDone(exchange: Exchange, keeps: boolean): void {
+    if (this.#exchange !== exchange) return
+    this.#exchange = undefined
+    this.#sink = undefined
+    this.lane.counters.add(GLOBAL.connectionsIdle, 1)
+    if (this.#isGone) return
+    if (!keeps) {
+      this.#close()
+      return
+    }
+    const { length } = exchange.head
+    if (exchange.filled > length) {
+      const rest = Buffer.from(exchange.bytes.subarray(length, exchange.filled))
+      this.#stash.unshift(rest)
+      this.#stashedBytes += rest.length
+    }
+    if (this.#stashedBytes === 0) this.#arm(WAIT.idle)
+    else if (!this.#isPumping) this.#pump()
+  }
+
+  /** The answer can't be finished; `isShown`: its framing tells that it was cut. */
+  cut(isShown: boolean): void {
+    if (this.#isGone) return
+    if (!isShown) this.#transport.reset()
+    else if (this.listener.isTls) this.#transport.destroy()
+    else {
+      this.#close()
+      return
+    }
+    this.#gone()
+  }
+
+  /** The worker stops: an idle connection goes at once, a busy one with its answer. */
+  drain(): void {
+    if (this.#exchange === undefined && !this.#isClosing) this.#close()
+  }
+
+  /** The worker's time is up. */
+  stop(): void {
+    this.#exchange?.abandon(END.stopped)
+    this.#transport.destroy()
+    this.#gone()
+  }
+
+  serveElsewhere(exchange: Exchange, group: GroupPlan): void {
+    void this.lane.general.serve(this, exchange, group)
+  }
+
+  /** From now on the client's bytes are `sink`'s, until the exchange is over. */
+  handOver(sink: ClientSink): void {
+    this.#sink = sink
+  }
+
+  pauseReading(): void {
+    if (!this.#isPaused) this.#transport.pause()
+    this.#isPaused = true
+  }
+
+  resumeReading(): void {
+    if (this.#isPaused && !this.#isGone) this.#transport.resume()
+    this.#isPaused = false
+  }
+
+  /** The other lane gave up within its answer. */
+  cutHandedOver(status: number, end: number): void {
+    const exchange = this.#exchange
+    if (this.#isGone || exchange === undefined) return
+    exchange.record.status = status
+    exchange.abandon(end === END.complete ? END.cacheCut : end)
+    this.#transport.reset()
+    this.#gone()
+  }
+
+  onBytes(length: number): undefined {
+    const { lane } = this
+    lane.counters.add(GLOBAL.bytesIn, length)
+    if (this.#isClosing) {
+      this.#linger(length)
+      return undefined
+    }
+    if (this.#sink !== undefined) {
+      this.#sink.takeBytes(Buffer.from(lane.clientLanding.subarray(0, length)))
+      return undefined
+    }
+    const exchange = this.#exchange
+    if (exchange !== undefined && exchange.phase !== PHASE.head) {
+      this.#keepForLater(length)
+      return undefined
+    }
+    this.#isPumping = true
+    this.#take(lane.clientLanding, 0, length)
+    this.#isPumping = false
+    if (this.#stashedBytes > 0 && this.#exchange === undefined) this.#pump()
+    return undefined
+  }
+
+  onEnd(): void {
+    const exchange = this.#exchange
+    const hasAsked = exchange !== undefined && exchange.phase !== PHASE.head
+    if (hasAsked) {
+      // A client that is gone has no use for its photo: what fetches it stops. What is cut short
+      // here must not look whole.
+      exchange.abandon(END.clientGone)
+      this.#transport.reset()
+    } else if (this.listener.isTls && !this.#isClosing) {
+      this.#close()
+      return
+    } else this.#transport.destroy()
+    this.#gone()
+  }
+
+  onDrained(): void {
+    if (this.#wait === WAIT.send) {
+      disarm(this)
+      this.#wait = WAIT.nothing
+    }
+    this.#sink?.drained()
+    this.#exchange?.clientDrained()
+  }
+
+  onGone(): void {
+    this.#gone()
+  }
+
+  onTimer(): void {
+    const { counters } = this.lane
+    if (this.#wait === WAIT.idle) {
+      counters.add(GLOBAL.idleTimeouts, 1)
+      this.#close()
+      return
+    }
+    if (this.#wait === WAIT.send) {
+      if (this.#transport.queuedBytes !== this.#queuedAtArm) {
+        this.#arm(WAIT.send)
+        return
+      }
+      this.#exchange?.abandon(END.clientSlow)
+      this.#transport.reset()
+    } else {
+      if (this.#wait === WAIT.head) counters.add(GLOBAL.slowHeads, 1)
+      this.#transport.destroy()
+    }
+    this.#gone()
+  }
+
+  #take(from: Buffer, start: number, end: number): void {
+    let exchange = this.#exchange
+    if (exchange === undefined) {
+      exchange = this.lane.takeExchange()
+      this.#exchange = exchange
+      this.lane.counters.add(GLOBAL.connectionsIdle, -1)
+      exchange.begin(this)
+    }
+    const status = exchange.feed(from, start, end)
+    if (status === PARSE.incomplete) {
+      if (this.#wait !== WAIT.head) this.#arm(WAIT.head)
+      return
+    }
+    disarm(this)
+    this.#wait = WAIT.nothing
+    this.#requests++
+    this.lane.counters.add(GLOBAL.requests, 1)
+    exchange.phase = PHASE.elsewhere
+    if (status === PARSE.refused) {
+      const { refusal } = exchange.head
+      this.lane.counters.countRefusal(refusal.reason)
+      this.answer(exchange, refusalAnswer(refusal), END.refused)
+    } else dispatch(this, exchange)
+  }
+
+  #keepForLater(length: number): void {
+    this.#stash.push(Buffer.from(this.lane.clientLanding.subarray(0, length)))
+    this.#stashedBytes += length
+    if (this.#stashedBytes > MOST_STASHED_BYTES && !this.#isPaused) {
+      this.#isPaused = true
+      this.#transport.pause()
+    }
+  }
+
+  /** Serves what came early, one request after the other, without recursion. */
+  #pump(): void {
+    this.#isPumping = true
+    while (this.#stashedBytes > 0 && !this.#isClosing && !this.#isGone) {
+      const exchange = this.#exchange
+      if (exchange !== undefined && exchange.phase !== PHASE.head) break
+      const bytes =
+        this.#stash.length === 1 ? (this.#stash[0] ?? EMPTY) : Buffer.concat(this.#stash)
+      this.#stash = []
+      this.#stashedBytes = 0
+      this.#take(bytes, 0, bytes.length)
+    }
+    this.#isPumping = false
+    if (this.#isPaused && this.#stashedBytes <= MOST_STASHED_BYTES && !this.#isGone) {
+      this.#isPaused = false
+      this.#transport.resume()
+    }
+  }
+
+  /** FIN behind what is written; then what still comes is dropped, so that the answer arrives. */
+  #close(): void {
+    if (this.#isClosing || this.#isGone) return
+    this.#isClosing = true
+    this.#stash = []
+    this.#stashedBytes = 0
+    if (this.#isPaused) this.#transport.resume()
+    this.#transport.end()
+    this.#arm(WAIT.linger)
+  }
+
+  #linger(length: number): void {
+    this.#lingeredBytes += length
+    if (this.#lingeredBytes <= MOST_LINGERED_BYTES) return
+    this.#transport.destroy()
+    this.#gone()
+  }
+
+  #arm(wait: number): void {
+    const { timers } = this.listener
+    const now = this.lane.now()
+    this.#wait = wait
+    if (wait === WAIT.head) timers.head.arm(this, now)
+    else if (wait === WAIT.idle) timers.idle.arm(this, now)
+    else if (wait === WAIT.linger) timers.linger.arm(this, now)
+    else {
+      this.#queuedAtArm = this.#transport.queuedBytes
+      timers.send.arm(this, now)
+    }
+  }
+
+  #gone(): void {
+    if (this.#isGone) return
+    this.#isGone = true
+    disarm(this)
+    const sink = this.#sink
+    this.#exchange?.abandon(END.clientGone)
+    sink?.destroy()
+    this.lane.counters.add(GLOBAL.connectionsIdle, -1)
+    this.lane.counters.add(GLOBAL.connectionsActive, -1)
+    this.lane.forget(this)
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+/** After these the connection's framing can't be trusted, or a body that is not wanted follows. */
+const CLOSING_STATUSES = new Set([400, 413, 414, 417, 431, 501, 505])
+const MOST_STASHED_BYTES = 16 * 1024
+/** RFC 9112 9.6: enough for what a refused client was still sending. */
+const MOST_LINGERED_BYTES = 64 * 1024

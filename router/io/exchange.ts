@@ -1,0 +1,793 @@
+import { Buffer } from 'node:buffer'
+import { AccessRecord, END, FALLBACK, LANE, RETRY } from '../core/access-record.ts'
+import { put } from '../core/ascii.ts'
+import {
+  CHUNK_END,
+  CHUNK_SIZE_BYTES,
+  CHUNKED_MODE,
+  ChunkedDecoder,
+  LAST_CHUNK,
+  writeChunkSize,
+} from '../core/chunked.ts'
+import { GLOBAL, SERVER } from '../core/counters.ts'
+import { FIELD } from '../core/field-names.ts'
+import { FIELD_STRIDE, PARSE } from '../core/field-section.ts'
+import type { ParseStatus } from '../core/field-section.ts'
+import { ANSWER } from '../core/own-answer.ts'
+import type { OwnAnswer } from '../core/own-answer.ts'
+import { RequestHead } from '../core/request-head.ts'
+import { FRAMING, ResponseHead } from '../core/response-head.ts'
+import {
+  CONNECTION,
+  rewriteResponseHead,
+  writeRequestHead,
+  writeResponseHead,
+} from '../core/rewrite.ts'
+import { disarm } from '../core/timer-list.ts'
+import type { TimerList, TimerNode } from '../core/timer-list.ts'
+import { createUserBytes } from '../core/user-pattern.ts'
+import type { Cache } from './cache.ts'
+import type { Chunk } from './chunk-pool.ts'
+import { HEAD_ROOM_BYTES } from './chunk-pool.ts'
+import type { Lane } from './lane.ts'
+import type { Peer } from '../core/peer.ts'
+import type { GroupPlan, ListenerState } from './plan.ts'
+import { WRITE } from './transport.ts'
+import type { WriteOutcome } from './transport.ts'
+import { CHUNK } from './upstream-connection.ts'
+import type { ChunkUse, UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
+
+/** Where an exchange stands. */
+export const PHASE = {
+  /** The client's head is coming. */
+  head: 0,
+  /** Another lane, or nobody, has it: the fast lane only logs its end. */
+  elsewhere: 1,
+  connecting: 2,
+  /** The request is sent; no final head yet. */
+  waiting: 3,
+  body: 4,
+  /** All is written; the client has not taken it all. */
+  flushing: 5,
+  done: 6,
+} as const
+
+/** The client's connection as its exchange sees it. */
+export interface ExchangeClient {
+  readonly listener: ListenerState
+  readonly peer: Peer
+  readonly port: number
+  readonly tlsProtocol: Uint8Array
+  readonly tlsCipher: Uint8Array
+  readonly pendingBytes: number
+  write(buffer: Buffer, start: number, end: number): WriteOutcome
+  /** Whether another request may follow, where the client wants it to. */
+  mayKeep(wants: boolean, now: number): boolean
+  /** Answers by the router itself and ends the exchange. */
+  answer(exchange: Exchange, answer: OwnAnswer, end: number): void
+  /** The exchange is over and its line is written. */
+  exchangeDone(exchange: Exchange, keeps: boolean): void
+  /** The answer can't be finished; `isShown`: its framing tells that it was cut. */
+  cut(isShown: boolean): void
+}
+
+/** A lane with exchanges to spare. */
+export interface ExchangeLane extends Lane {
+  giveExchange(exchange: Exchange): void
+}
+
+/**
+ * One request and its answer in the fast lane: GET or HEAD without a body. Taken from the lane when
+ * a head's first byte comes, given back when its line is logged; nothing is allocated between.
+ */
+export class Exchange implements TimerNode, UpstreamUser {
+  timerList: TimerList | undefined
+  timerPrevious: TimerNode | undefined
+  timerNext: TimerNode | undefined
+  timerAt = 0
+
+  readonly head = new RequestHead(SMALLEST_LIMITS)
+  readonly record = new AccessRecord()
+  readonly requestId = new Uint8Array(32)
+  /** The client's bytes of this request, and any that came behind its head. */
+  bytes = Buffer.allocUnsafeSlow(BYTES_AT_FIRST)
+  filled = 0
+  phase: number = PHASE.done
+
+  readonly #lane: ExchangeLane
+  readonly #answer = new ResponseHead(SMALLEST_LIMITS)
+  readonly #user = createUserBytes()
+  readonly #tried: number[] = []
+  readonly #held: Chunk[] = []
+  readonly #chunked = new ChunkedDecoder()
+  #client: ExchangeClient | undefined
+  #group: GroupPlan | undefined
+  #cache: Cache | undefined
+  #upstream: UpstreamConnection | undefined
+  #startedAt = 0
+  #chosenAt = 0
+  #sentAt = 0
+  #isTrial = false
+  #isStaleRetried = false
+  #hasAnswerBytes = false
+  #sawFull = false
+  #interims = 0
+  #framing: number = FRAMING.none
+  #remaining = 0
+  #isPaused = false
+  #keepsClient = false
+  #photoDeadlineAt = 0
+
+  constructor(lane: ExchangeLane) {
+    this.#lane = lane
+  }
+
+  get client(): ExchangeClient {
+    return this.#client!
+  }
+
+  get wantsLargeChunk(): boolean {
+    return this.phase === PHASE.body && this.#remaining > LARGE_FROM_BYTES
+  }
+
+  /** A head's first byte came on this client's connection. */
+  begin(client: ExchangeClient): void {
+    const { listener } = client
+    this.#client = client
+    this.phase = PHASE.head
+    this.filled = 0
+    this.#startedAt = this.#lane.now()
+    this.head.setLimits(listener.headLimits)
+    this.head.reset()
+    const { record } = this
+    record.reset(this.#lane.wallMs())
+    record.client = client.peer.address
+    record.clientPort = client.port
+    record.listener = listener.logName
+    record.tlsProtocol = client.tlsProtocol
+    record.tlsCipher = client.tlsCipher
+    record.end = END.complete
+    this.#upstream = undefined
+    this.#cache = undefined
+    this.#group = undefined
+    this.#lane.counters.add(GLOBAL.requestsActive, 1)
+  }
+
+  /** Takes more of the client's bytes while the head is not whole. */
+  feed(from: Buffer, start: number, end: number): ParseStatus {
+    const filled = this.filled + end - start
+    if (filled > this.bytes.length) this.#grow(filled)
+    from.copy(this.bytes, this.filled, start, end)
+    this.filled = filled
+    return this.head.parse(this.bytes, filled)
+  }
+
+  /** Asks the group's caches. The head is whole; the request is a GET or HEAD without body. */
+  serve(group: GroupPlan): void {
+    this.record.lane = LANE.fast
+    const place = this.#place(group)
+    if (place >= 0) this.#attempt(place)
+  }
+
+  /** The cache for another lane's one attempt; undefined: the client is answered already. */
+  takeCache(group: GroupPlan): Cache | undefined {
+    const place = this.#place(group)
+    return place < 0 ? undefined : this.#enter(place)
+  }
+
+  /** The cache to ask first; -1: the client is answered already. */
+  #place(group: GroupPlan): number {
+    this.#group = group
+    this.#tried.length = 0
+    this.#isStaleRetried = false
+    this.#interims = 0
+    this.#isPaused = false
+    this.#chosenAt = this.#startedAt
+    this.#photoDeadlineAt = 0
+    const nowMs = this.#startedAt
+    group.pool.budget.begin(nowMs)
+    if (!group.locate(this.bytes, this.head, this.#user)) {
+      this.#lane.counters.add(GLOBAL.noUser, 1)
+      this.#giveUp(ANSWER.noUser, END.refused)
+      return -1
+    }
+    const place = this.#choose()
+    if (place >= 0) return place
+    if (this.#sawFull) {
+      this.#lane.counters.add(GLOBAL.allCachesFull, 1)
+      this.#giveUp(ANSWER.cachesFull, END.busy)
+    } else {
+      this.#lane.counters.add(GLOBAL.noCacheUp, 1)
+      this.#giveUp(ANSWER.noCache, END.noCache)
+    }
+    return -1
+  }
+
+  /** The client's answer was made here, or elsewhere, and is written; `keeps` its connection. */
+  answered(status: number, bodyBytes: number, end: number, keeps: boolean): void {
+    disarm(this)
+    const { record } = this
+    record.status = status
+    record.bodyBytes = bodyBytes
+    record.end = end
+    this.#keepsClient = keeps
+    this.#leaveCache()
+    this.#flush()
+  }
+
+  /** The client took everything that was written. */
+  clientDrained(): void {
+    const { chunks } = this.#lane
+    for (let chunk = this.#held.pop(); chunk !== undefined; chunk = this.#held.pop()) {
+      chunks.give(chunk)
+    }
+    if (this.phase === PHASE.flushing) this.#finish()
+    else if (this.#isPaused) {
+      this.#isPaused = false
+      if (this.#armBody()) this.#upstream?.resume()
+    }
+  }
+
+  /** The client is gone or is cut off; what remains is let go. */
+  abandon(end: number): void {
+    if (this.phase === PHASE.done) return
+    if (this.phase === PHASE.head) {
+      this.#discard()
+      return
+    }
+    // What the kernel still holds of a dead connection is dropped with it; the chunks are not
+    // given back, since a write may hold them yet: the collector takes them.
+    this.#held.length = 0
+    this.#dropUpstream()
+    this.#keepsClient = false
+    this.record.end = end
+    this.#finish()
+  }
+
+  onConnected(): void {
+    const now = this.#lane.now()
+    this.record.connectUs = micros(now - this.#sentAt)
+    this.#send(now)
+  }
+
+  onConnectFailed(code: string): void {
+    const isUnreachable = UNREACHABLE.includes(code)
+    const row = this.#row
+    const { counters } = this.#lane
+    if (code === 'ECONNREFUSED') counters.addServer(row + SERVER.connectRefused, 1)
+    else if (isUnreachable) counters.addServer(row + SERVER.connectUnreachable, 1)
+    else if (code === 'ETIMEDOUT') counters.addServer(row + SERVER.connectTimeouts, 1)
+    else counters.addServer(row + SERVER.connectFailed, 1)
+    if (code === 'ETIMEDOUT') this.#failAttempt(RETRY.connectTimeout)
+    else this.#failAttempt(code === 'ECONNREFUSED' ? RETRY.refused : RETRY.unreachable)
+  }
+
+  onAnswerBytes(chunk: Chunk, from: number, end: number): ChunkUse {
+    this.#lane.counters.addServer(this.#row + SERVER.bytesIn, end - from)
+    if (this.phase === PHASE.waiting) return this.#onHeadBytes(chunk, end)
+    if (this.phase !== PHASE.body || !this.#armBody()) return CHUNK.free
+    return this.#relay(chunk, from, from, end)
+  }
+
+  onAnswerEnd(code: string): void {
+    const upstream = this.#upstream
+    if (upstream === undefined) return
+    const isStale = this.phase === PHASE.waiting && upstream.isReused && !this.#hasAnswerBytes
+    if (isStale && !this.#isStaleRetried) {
+      this.#isStaleRetried = true
+      const { counters } = this.#lane
+      counters.add(GLOBAL.staleConnections, 1)
+      counters.addServer(this.#row + SERVER.staleConnections, 1)
+      this.#connect(this.#cache!)
+      return
+    }
+    if (this.phase === PHASE.body) {
+      if (this.#framing === FRAMING.close && code === '') this.#answerComplete(false)
+      else {
+        this.#lane.counters.addServer(this.#row + SERVER.cuts, 1)
+        this.#cut(END.cacheCut)
+      }
+      return
+    }
+    this.#lane.counters.addServer(this.#row + SERVER.resets, 1)
+    this.#failAttempt(RETRY.reset)
+  }
+
+  onTimer(): void {
+    const { counters } = this.#lane
+    if (this.phase === PHASE.connecting) {
+      counters.addServer(this.#row + SERVER.connectTimeouts, 1)
+      this.#failAttempt(RETRY.connectTimeout)
+    } else if (this.phase === PHASE.waiting) {
+      counters.addServer(this.#row + SERVER.firstByteTimeouts, 1)
+      this.#failAttempt(RETRY.firstByteTimeout)
+    } else if (this.phase === PHASE.body) {
+      counters.addServer(this.#row + SERVER.bodyTimeouts, 1)
+      this.#cut(END.timedOut)
+    }
+  }
+
+  get #row(): number {
+    return this.#cache?.row ?? 0
+  }
+
+  /** The index of the cache to ask next, with its rank and reason noted; -1: none is left. */
+  #choose(): number {
+    const group = this.#group!
+    const { chooser, pool } = group
+    const { record } = this
+    // Others used the chooser since the first attempt.
+    if (record.attempts > 0) group.locate(this.bytes, this.head, this.#user)
+    this.#isTrial = false
+    this.#sawFull = false
+    record.slot = chooser.slot
+    let place = record.attempts === 0 ? chooser.first() : chooser.next(this.#isPassedBy)
+    if (place < 0) return this.#chooseSuspect()
+    const cache = pool.caches[place]
+    if (cache === undefined) return -1
+    if (record.attempts === 0 && (cache.isFull || cache.suspicion.isSuspect)) {
+      place = chooser.next(this.#isPassedBy)
+      if (place < 0) place = this.#chooseSuspect()
+    }
+    if (place >= 0) this.#noteChoice(place)
+    return place
+  }
+
+  #chooseSuspect(): number {
+    const { chooser, pool } = this.#group!
+    if (!pool.isSuspicionVoid) return -1
+    const place = chooser.next(this.#isTriedOrFull)
+    if (place >= 0) this.#noteChoice(place)
+    return place
+  }
+
+  #noteChoice(place: number): void {
+    const { chooser, pool } = this.#group!
+    const { record } = this
+    const { home } = chooser
+    record.rank = chooser.rank
+    record.fallback = FALLBACK.none
+    if (home === place || home < 0) return
+    const homeCache = pool.caches[home]
+    if (record.attempts > 0) record.fallback = FALLBACK.retry
+    else if (homeCache?.isDrained === true) record.fallback = FALLBACK.drained
+    else if (homeCache?.isUp !== true) record.fallback = FALLBACK.homeDown
+    else if (homeCache.suspicion.isSuspect) record.fallback = FALLBACK.suspect
+    else record.fallback = homeCache.isFull ? FALLBACK.full : FALLBACK.homeDown
+    const { counters } = this.#lane
+    if (record.attempts === 0 && homeCache !== undefined) {
+      counters.addServer(homeCache.row + SERVER.fallbackOut, 1)
+      counters.addServer((pool.caches[place]?.row ?? 0) + SERVER.fallbackIn, 1)
+    }
+  }
+
+  readonly #isTriedOrFull = (place: number): boolean => {
+    if (this.#tried.includes(place)) return true
+    const cache = this.#group?.pool.caches[place]
+    if (cache === undefined) return true
+    if (!cache.isFull) return false
+    this.#sawFull = true
+    this.#lane.counters.addServer(cache.row + SERVER.full, 1)
+    return true
+  }
+
+  readonly #isPassedBy = (place: number): boolean => {
+    if (this.#isTriedOrFull(place)) return true
+    const cache = this.#group?.pool.caches[place]
+    if (cache?.suspicion.isSuspect !== true) return false
+    if (cache.hasPortCheck || this.record.attempts > 0 || !cache.suspicion.takeTrial()) return true
+    this.#isTrial = true
+    this.#lane.counters.add(GLOBAL.trials, 1)
+    this.#lane.counters.addServer(cache.row + SERVER.trials, 1)
+    return false
+  }
+
+  #enter(place: number): Cache {
+    const cache = this.#group!.pool.caches[place]!
+    this.#cache = cache
+    this.#tried.push(place)
+    cache.active++
+    const { counters } = this.#lane
+    counters.addServer(cache.row + SERVER.requests, 1)
+    counters.addServer(cache.row + SERVER.active, 1)
+    this.record.attempts++
+    this.record.cache = cache.logName
+    return cache
+  }
+
+  #attempt(place: number): void {
+    const cache = this.#enter(place)
+    const upstream = cache.takeIdle(this)
+    if (upstream === undefined) {
+      this.#connect(cache)
+      return
+    }
+    this.#upstream = upstream
+    this.record.connectUs = -1
+    this.#send(this.record.attempts === 1 ? this.#startedAt : this.#lane.now())
+  }
+
+  #connect(cache: Cache): void {
+    const group = this.#group!
+    this.phase = PHASE.connecting
+    this.#sentAt = this.#lane.now()
+    group.connectTimers.arm(this, this.#sentAt)
+    this.#upstream = cache.open(this)
+  }
+
+  #send(now: number): void {
+    const group = this.#group!
+    const upstream = this.#upstream!
+    const { scratch } = this.#lane
+    const cache = this.#cache!
+    this.#lane.putRequestId(this.requestId)
+    const context = group.requestContext
+    context.peer = this.client.peer
+    context.requestId = this.requestId
+    context.serverHost = cache.hostField
+    let buffer = scratch
+    let end = writeRequestHead(buffer, 0, this.head, this.bytes, context)
+    if (end < 0) {
+      buffer = Buffer.allocUnsafeSlow(2 * this.bytes.length + LARGEST_ADDITION_BYTES)
+      end = writeRequestHead(buffer, 0, this.head, this.bytes, context)
+    }
+    this.phase = PHASE.waiting
+    this.#sentAt = now
+    this.#hasAnswerBytes = false
+    this.#interims = 0
+    this.#answer.setLimits(this.client.listener.headLimits)
+    this.#answer.reset(HEAD_ROOM_BYTES, this.head.method)
+    group.firstByteTimers.arm(this, now)
+    const outcome = upstream.write(buffer, 0, end)
+    if (outcome === WRITE.holdsBuffer && buffer === scratch) this.#lane.replaceScratch()
+    this.#lane.counters.addServer(cache.row + SERVER.bytesOut, end)
+  }
+
+  #onHeadBytes(chunk: Chunk, end: number): ChunkUse {
+    const answer = this.#answer
+    this.#hasAnswerBytes = true
+    for (;;) {
+      const status = answer.parse(chunk.bytes, end)
+      if (status === PARSE.incomplete) return CHUNK.append
+      if (status === PARSE.refused) return this.#badHead()
+      if (!answer.isInterim) return this.#onFinalHead(chunk, end)
+      this.#interims++
+      if (this.#interims > MOST_INTERIMS) return this.#badHead()
+      if (this.head.versionMinor === 1) this.#relayInterim(chunk)
+      if (this.phase !== PHASE.waiting) return CHUNK.free
+      answer.reset(answer.end, this.head.method)
+    }
+  }
+
+  #badHead(): ChunkUse {
+    this.#lane.counters.addServer(this.#row + SERVER.badHeads, 1)
+    this.#failAttempt(RETRY.badHead)
+    return CHUNK.free
+  }
+
+  #relayInterim(chunk: Chunk): void {
+    const group = this.#group!
+    const context = group.responseContext
+    context.framing = FRAMING.none
+    context.connection = CONNECTION.silent
+    const answer = this.#answer
+    const out = Buffer.allocUnsafeSlow(answer.end - answer.start + LARGEST_ADDITION_BYTES)
+    const end = writeResponseHead(out, 0, answer, chunk.bytes, context)
+    this.#lane.counters.add(GLOBAL.responses1xx, 1)
+    this.client.write(out, 0, end)
+  }
+
+  #onFinalHead(chunk: Chunk, end: number): ChunkUse {
+    const group = this.#group!
+    const cache = this.#cache!
+    const answer = this.#answer
+    const { record } = this
+    const { counters } = this.#lane
+    const now = this.#lane.now()
+    cache.noteSuccess(this.#isTrial)
+    this.#isTrial = false
+    record.firstByteUs = micros(now - this.#sentAt)
+    record.upstreamStatus = answer.status
+    counters.countFirstByte(cache.row, record.firstByteUs)
+    if (answer.status >= 200) {
+      counters.addServer(cache.row + SERVER.responses2xx - 2 + Math.trunc(answer.status / 100), 1)
+    }
+    const isUnframed = answer.framing === FRAMING.close
+    if (isUnframed && group.pool.isFramingRequired) return this.#badHead()
+    if (group.retriesOn(answer.status) && this.#retryInstead()) return CHUNK.free
+    if (isUnframed) counters.add(GLOBAL.unframed, 1)
+
+    disarm(this)
+    const framing =
+      answer.framing === FRAMING.chunked && this.head.versionMinor === 0
+        ? FRAMING.close
+        : answer.framing
+    this.#framing = answer.framing
+    this.#keepsClient = framing !== FRAMING.close && this.client.mayKeep(this.head.isKeepAlive, now)
+    const context = group.responseContext
+    context.framing = framing
+    context.connection = this.#keepsClient
+      ? this.head.versionMinor === 0
+        ? CONNECTION.keepAlive
+        : CONNECTION.silent
+      : CONNECTION.close
+    record.status = answer.status
+    this.phase = PHASE.body
+    if (group.photoMs !== undefined) this.#photoDeadlineAt = this.#startedAt + group.photoMs
+    this.#remaining = answer.framing === FRAMING.length ? answer.contentLength : Infinity
+    if (answer.framing === FRAMING.none) this.#remaining = 0
+    if (answer.framing === FRAMING.chunked) this.#chunked.reset(CHUNKED_MODE.data)
+
+    let start = rewriteResponseHead(chunk.bytes, 0, answer, context)
+    if (start < 0) {
+      const out = Buffer.allocUnsafeSlow(
+        answer.end + group.responseContext.rules.lines.length + LARGEST_ADDITION_BYTES,
+      )
+      const headEnd = writeResponseHead(out, 0, answer, chunk.bytes, context)
+      if (this.client.write(out, 0, headEnd) === WRITE.failed) return CHUNK.free
+      start = answer.end
+    }
+    return this.#armBody() ? this.#relay(chunk, start, answer.end, end) : CHUNK.free
+  }
+
+  /** Passes on a head that begins at `start` (or nothing) and the body from `from` to `end`. */
+  #relay(chunk: Chunk, start: number, from: number, end: number): ChunkUse {
+    if (this.#framing === FRAMING.chunked) return this.#relayChunked(chunk, start, from, end)
+    const length = Math.min(end - from, this.#remaining)
+    this.#remaining -= length
+    this.record.bodyBytes += length
+    const isClean = from + length === end
+    const isWhole = this.#remaining === 0
+    const outcome = this.client.write(chunk.bytes, start, from + length)
+    if (outcome === WRITE.failed) return CHUNK.free
+    if (outcome === WRITE.holdsBuffer) this.#held.push(chunk)
+    if (isWhole) {
+      if (!isClean) this.#lane.countStrayBytes()
+      this.#answerComplete(isClean)
+    } else if (outcome !== WRITE.done) this.#pauseIfFull()
+    return outcome === WRITE.holdsBuffer ? CHUNK.held : CHUNK.free
+  }
+
+  /** Chunks are taken apart and framed anew: extensions and trailers end here. */
+  #relayChunked(chunk: Chunk, start: number, from: number, end: number): ChunkUse {
+    const decoder = this.#chunked
+    const headLength = from - start
+    const isChunked = this.head.versionMinor === 1
+    const out = Buffer.allocUnsafeSlow(headLength + (end - from) + CHUNK_FRAME_BYTES)
+    const dataStart = headLength + (isChunked ? CHUNK_SIZE_BYTES + CHUNK_END.length : 0)
+    let at = dataStart
+    decoder.feed(chunk.bytes, from, end)
+    while (decoder.next()) at += chunk.bytes.copy(out, at, decoder.rangeStart, decoder.rangeEnd)
+    const length = at - dataStart
+    let first = dataStart
+    if (isChunked && length > 0) {
+      // The size line is written at the front first, to know how long it is.
+      const sizeLength = writeChunkSize(out, 0, length)
+      first -= sizeLength
+      out.copyWithin(first, 0, sizeLength)
+      at = put(out, at, CHUNK_END)
+    }
+    if (isChunked && decoder.isDone) at = put(out, at, LAST_CHUNK)
+    first -= headLength
+    chunk.bytes.copy(out, first, start, from)
+    this.record.bodyBytes += length
+    if (at > first && this.client.write(out, first, at) === WRITE.failed) return CHUNK.free
+    if (decoder.isBroken) {
+      this.#lane.counters.addServer(this.#row + SERVER.cuts, 1)
+      this.#cut(END.cacheCut)
+    } else if (decoder.isDone) {
+      const isClean = decoder.position === end
+      if (!isClean) this.#lane.countStrayBytes()
+      this.#answerComplete(isClean)
+    } else this.#pauseIfFull()
+    return CHUNK.free
+  }
+
+  #pauseIfFull(): void {
+    if (this.client.pendingBytes < MOST_PENDING_BYTES || this.#isPaused) return
+    this.#isPaused = true
+    disarm(this)
+    this.#upstream?.pause()
+  }
+
+  /** Starts the wait for the body's next bytes; false when the whole photo's time is up. */
+  #armBody(): boolean {
+    const now = this.#lane.now()
+    if (this.#photoDeadlineAt > 0 && now >= this.#photoDeadlineAt) {
+      this.#cut(END.timedOut)
+      return false
+    }
+    this.#group?.betweenBytesTimers.arm(this, now)
+    return true
+  }
+
+  /** The cache's answer is whole. */
+  #answerComplete(isClean: boolean): void {
+    disarm(this)
+    const upstream = this.#upstream
+    this.#upstream = undefined
+    this.record.upstreamUs = micros(this.#lane.now() - this.#chosenAt)
+    this.#leaveCache()
+    if (isClean && this.#answer.isKeepAlive) upstream?.release()
+    else upstream?.destroy()
+    this.#flush()
+  }
+
+  #flush(): void {
+    if (this.client.pendingBytes === 0) this.#finish()
+    else this.phase = PHASE.flushing
+  }
+
+  /** Nothing of the answer is out yet: ask the next rank, or say why not. */
+  #failAttempt(reason: number): void {
+    this.#cache?.noteFailure(this.#isTrial)
+    this.#isTrial = false
+    this.#dropUpstream()
+    if (this.#retry(reason)) return
+    if (this.phase === PHASE.done) return
+    const isLate = reason === RETRY.connectTimeout || reason === RETRY.firstByteTimeout
+    this.#giveUp(isLate ? ANSWER.gatewayTimeout : ANSWER.badGateway, END.cacheFailed)
+  }
+
+  /** A status in `retryOn`: true if the next rank was asked in its place. */
+  #retryInstead(): boolean {
+    if (this.record.attempts >= MOST_ATTEMPTS) return false
+    const { rank, fallback } = this.record
+    const place = this.#choose()
+    if (place < 0 || !this.#isWithinBudget()) {
+      this.record.rank = rank
+      this.record.fallback = fallback
+      return false
+    }
+    this.#dropUpstream()
+    this.#again(RETRY.status, place)
+    return true
+  }
+
+  #retry(reason: number): boolean {
+    if (this.record.attempts >= MOST_ATTEMPTS) return false
+    const place = this.#choose()
+    if (place < 0) return false
+    if (!this.#isWithinBudget()) {
+      this.#giveUp(ANSWER.overBudget, END.busy)
+      return true
+    }
+    this.#again(reason, place)
+    return true
+  }
+
+  #isWithinBudget(): boolean {
+    if (this.#group?.pool.budget.spend(this.#lane.now()) === true) return true
+    this.#lane.counters.add(GLOBAL.retryBudgetExhausted, 1)
+    return false
+  }
+
+  #again(reason: number, place: number): void {
+    this.record.addRetry(reason)
+    this.#lane.counters.add(GLOBAL.retries + reason, 1)
+    this.#isStaleRetried = false
+    this.#attempt(place)
+  }
+
+  #giveUp(answer: OwnAnswer, end: number): void {
+    disarm(this)
+    this.phase = PHASE.elsewhere
+    this.client.answer(this, answer, end)
+  }
+
+  /** The body can't be finished: the client must see that. */
+  #cut(end: number): void {
+    this.#cache?.noteFailure(false)
+    this.#dropUpstream()
+    this.record.end = end
+    this.#keepsClient = false
+    const isShownByFraming =
+      this.#framing === FRAMING.length ||
+      (this.#framing === FRAMING.chunked && this.head.versionMinor === 1)
+    const { client } = this
+    this.#held.length = 0
+    this.#finish()
+    client.cut(isShownByFraming)
+  }
+
+  #dropUpstream(): void {
+    disarm(this)
+    const upstream = this.#upstream
+    if (this.#isTrial) this.#cache?.suspicion.dropTrial()
+    this.#isTrial = false
+    if (this.#cache !== undefined && this.record.upstreamUs < 0) {
+      this.record.upstreamUs = micros(this.#lane.now() - this.#chosenAt)
+    }
+    this.#upstream = undefined
+    this.#leaveCache()
+    upstream?.destroy()
+  }
+
+  #leaveCache(): void {
+    const cache = this.#cache
+    if (cache === undefined) return
+    this.#cache = undefined
+    cache.active--
+    this.#lane.counters.addServer(cache.row + SERVER.active, -1)
+  }
+
+  #finish(): void {
+    if (this.phase === PHASE.done) return
+    disarm(this)
+    this.phase = PHASE.done
+    const { record, head } = this
+    const { counters } = this.#lane
+    record.durationUs = micros(this.#lane.now() - this.#startedAt)
+    counters.add(GLOBAL.requestsActive, -1)
+    counters.add(GLOBAL.ends + record.end, 1)
+    counters.add(GLOBAL.fallbacks + record.fallback, 1)
+    counters.countDuration(record.durationUs)
+    if (record.status > 0) counters.countStatus(record.status)
+    record.head = this.bytes
+    record.methodStart = head.methodStart
+    record.methodEnd = head.methodEnd
+    record.targetStart = head.targetStart
+    record.targetEnd = head.targetEnd
+    record.hostStart = head.hostStart
+    record.hostEnd = head.hostEnd
+    record.versionMinor = head.versionMinor
+    record.requestId = this.requestId
+    record.requestIdEnd = record.attempts > 0 ? this.requestId.length : 0
+    this.#noteFields()
+    this.#lane.log(record)
+    const { client } = this
+    client.exchangeDone(this, this.#keepsClient)
+    this.#recycle()
+  }
+
+  /** The client left within its head: that is no request. */
+  #discard(): void {
+    this.phase = PHASE.done
+    this.#lane.counters.add(GLOBAL.requestsActive, -1)
+    this.client.exchangeDone(this, false)
+    this.#recycle()
+  }
+
+  #recycle(): void {
+    this.#client = undefined
+    this.#group = undefined
+    if (this.bytes.length > BYTES_TO_KEEP) this.bytes = Buffer.allocUnsafeSlow(BYTES_AT_FIRST)
+    this.#lane.giveExchange(this)
+  }
+
+  #noteFields(): void {
+    const { record } = this
+    const { fields, fieldCount } = this.head
+    for (let at = 0, last = fieldCount * FIELD_STRIDE; at < last; at += FIELD_STRIDE) {
+      const id = fields[at + 4]
+      if (id === FIELD.userAgent) {
+        record.userAgentStart = fields[at + 2] ?? 0
+        record.userAgentEnd = fields[at + 3] ?? 0
+      } else if (id === FIELD.referer) {
+        record.refererStart = fields[at + 2] ?? 0
+        record.refererEnd = fields[at + 3] ?? 0
+      }
+    }
+  }
+
+  #grow(filled: number): void {
+    const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(filled)))
+    this.bytes.copy(larger, 0, 0, this.filled)
+    this.bytes = larger
+  }
+}
+
+const micros = (ms: number): number => Math.round(ms * 1000)
+
+const SMALLEST_LIMITS = { targetBytes: 8192, headBytes: 32_768, fields: 200 }
+const BYTES_AT_FIRST = 4096
+const BYTES_TO_KEEP = 16_384
+const LARGEST_ADDITION_BYTES = 4096
+const CHUNK_FRAME_BYTES = CHUNK_SIZE_BYTES + 2 * CHUNK_END.length + LAST_CHUNK.length
+const MOST_INTERIMS = 16
+const MOST_ATTEMPTS = 3
+/** Upstream reading stops when so much waits for the client: with one chunk under way, 256 KB. */
+const MOST_PENDING_BYTES = 128 * 1024
+/** A body that has more to come than fits a small chunk is read by large ones. */
+const LARGE_FROM_BYTES = 16 * 1024
+const UNREACHABLE = ['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']

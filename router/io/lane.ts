@@ -1,0 +1,30 @@
+import type { Buffer } from 'node:buffer'
+import type { AccessRecord } from '../core/access-record.ts'
+import type { Counters } from '../core/counters.ts'
+import type { TimerLists } from '../core/timer-list.ts'
+import type { ChunkPool } from './chunk-pool.ts'
+import type { OpenTransport } from './transport.ts'
+
+/** What every connection of one worker shares, to caches and to clients. */
+export interface Lane {
+  readonly counters: Counters
+  readonly timers: TimerLists
+  readonly chunks: ChunkPool
+  readonly openTransport: OpenTransport
+  /** No new request may follow on a connection: the worker stops, or its box drains. */
+  readonly isDraining: boolean
+  /** For heads that go out; `replaceScratch` when a write holds it. */
+  readonly scratch: Buffer
+  replaceScratch(): void
+  /** `Sun, 06 Nov 1994 08:49:37 GMT`, of this second. */
+  readonly date: Uint8Array
+  /** Monotonic, milliseconds with fractions. */
+  now(): number
+  wallMs(): number
+  /** Writes 32 random hexadecimal digits to `out`. */
+  putRequestId(out: Uint8Array): void
+  log(record: AccessRecord): void
+  countStrayBytes(): void
+  onSuspect(pool: string, server: string): void
+  onCleared(pool: string, server: string, reason: string): void
+}
