@@ -30,10 +30,10 @@ export interface RouterControl {
   /** False before the first worker serves and while draining: `/readyz` says 503 then. */
   isReady(): boolean
   explain(query: ExplainQuery): Outcome<Explanation>
-  simulate(request: SimulateRequest): Outcome<Simulation>
+  simulate(request: SimulateRequest): Promise<Outcome<Simulation>>
   /** No new requests for the cache; each goes to its next rank. */
-  drain(request: CacheRequest): Outcome<Changed>
-  undrain(request: CacheRequest): Outcome<Changed>
+  drain(request: CacheRequest): Promise<Outcome<Changed>>
+  undrain(request: CacheRequest): Promise<Outcome<Changed>>
   weight(request: WeightRequest): Promise<Outcome<Changed>>
   /** Reads the configuration again; a wrong one is refused whole and the old one serves on. */
   reload(request: ReloadRequest): Promise<Outcome<Reloaded>>

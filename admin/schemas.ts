@@ -224,7 +224,9 @@ export const SimulatedGroupSchema = Type.Object(
     usersMoved: Type.Number(),
     /** Of those, users whose cache before was not one of the dead: 0 with `spread`. */
     othersMoved: Type.Number(),
-    /** The survivor whose load grows most; none when nothing survives. */
+    /** Users for whom no cache is left. */
+    usersLost: Type.Number(),
+    /** The survivor that gets the largest share of the lost users; none when nobody gets any. */
     worstSurvivor: Type.Optional(Type.String()),
     /** Of the survivors, load by weight, the highest to the mean. */
     maxToMean: Type.Number(),

@@ -1,0 +1,62 @@
+import type { GroupConfig, Pool } from '../../common/config/config.ts'
+import { CacheChooser } from './cache-chooser.ts'
+import { moduloShardMap } from './shard-map.ts'
+import type { ShardMap } from './shard-map.ts'
+
+/** How a cache stands: what decides whether it may be used, beside its name and place. */
+export interface Standing {
+  readonly state: 'up' | 'down' | 'unknown'
+  /** Share of its weight that it can carry, 0 to 1. */
+  readonly factor: number
+  readonly isDrained: boolean
+  /** In use: an operator's, else the configured one. */
+  readonly weight: number
+  /** The verdict's, in words. */
+  readonly reason: string
+  /** Numbers of the workers that suspect it. */
+  readonly suspectIn: readonly number[]
+}
+
+/** By pool and server. */
+export type StandingOf = (pool: string, server: string) => Standing
+
+/** The explicit homes of a group, as far as its configuration tells them by itself. */
+export function shardMapOf(
+  group: GroupConfig,
+  tables: ReadonlyMap<string, ShardMap>,
+): ShardMap | undefined {
+  switch (group.shards.type) {
+    case 'hash':
+      return undefined
+    case 'modulo':
+      return moduloShardMap(group.shards.modulo)
+    case 'table':
+      return tables.get(group.name)
+  }
+}
+
+/** A chooser as the workers have it. Without a table its answers are the same, and slower. */
+export function chooserOf(
+  group: GroupConfig,
+  pool: Pool,
+  standing: StandingOf,
+  parts: { readonly shards?: ShardMap | undefined; readonly table?: Uint16Array | undefined },
+): CacheChooser {
+  const backup = pool.servers.findIndex(({ name }) => name === group.backup)
+  const chooser = new CacheChooser({
+    servers: pool.servers,
+    shards: parts.shards,
+    fallback: group.fallback,
+    ...(backup >= 0 && { backup }),
+  })
+  const standings = pool.servers.map(({ name }) => standing(pool.name, name))
+  chooser.setWeights(
+    standings.map(({ weight }) => weight),
+    parts.table,
+  )
+  standings.forEach(({ state, factor, isDrained }, server) => {
+    chooser.setFactor(server, state === 'up' ? factor : 0)
+    chooser.setDrained(server, isDrained)
+  })
+  return chooser
+}
