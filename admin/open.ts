@@ -47,7 +47,8 @@ export async function openAdmin(
     await close()
     throw cannot(`open the admin API on ${address}:${port}`, error)
   }
-  return { httpPort: overHttp.addresses()[0]?.port, close }
+  const [bound] = overHttp.addresses()
+  return { httpPort: typeof bound === 'object' ? bound.port : undefined, close }
 }
 
 function readToken(file: string): string {

@@ -46,7 +46,11 @@ const LIMITS = { targetBytes: 16_384, headBytes: 65_536, fields: 200 }
  * Follows a URL (or a target: `/u/1/2.jpg`) through routes, user and ranks, by the very code that
  * serves. `header` is the value of the header that names the user, where the group wants one.
  */
-export function explainUrl(state: ExplainState, url: string, header: string | undefined): ExplainedUrl {
+export function explainUrl(
+  state: ExplainState,
+  url: string,
+  header: string | undefined,
+): ExplainedUrl {
   const { router } = state.config
   const request = requestOf(url, header === undefined ? [] : [...userHeaders(state.config)], header)
   const base = { url, host: '', path: url, caches: [], cacheCount: 0 }
