@@ -63,7 +63,7 @@ export class SourceReader {
       case 'list':
         return this.#list(schema, node, path)
       case 'one-or-many':
-        return this.#oneOrMany(schema['x-item'], node, path)
+        return this.#oneOrMany(schema, node, path)
       case 'or-off':
         return isOff(node) ? undefined : this.read(schema['x-item'], node, path)
       case 'either':
@@ -188,6 +188,9 @@ export class SourceReader {
         this.#report(node.offset, `${label(path)} is ${shape(node)}, not a map of names`)
       return result
     }
+    if (node.entries.length < (schema.minProperties ?? 0)) {
+      this.#report(node.offset, `${label(path)} is empty: it wants at least one entry`)
+    }
     const form: ScalarForm = SCALARS[schema['x-key']]
     for (const entry of node.entries) {
       const inner = [...path, entry.key]
@@ -223,9 +226,14 @@ export class SourceReader {
     return node.items.map((item, index) => this.read(schema.items, item, [...path, index]))
   }
 
-  #oneOrMany(item: SchemaNode, node: SourceNode, path: Path): unknown {
-    if (node.kind !== 'list') return [this.read(item, node, path)]
-    return this.#list({ 'x-kind': 'list', items: item }, node, path)
+  #oneOrMany(
+    schema: SchemaNode & { 'x-kind': 'one-or-many' },
+    node: SourceNode,
+    path: Path,
+  ): unknown {
+    const { 'x-item': items, 'x-minItems': minItems } = schema
+    if (node.kind !== 'list') return [this.read(items, node, path)]
+    return this.#list({ 'x-kind': 'list', items, minItems }, node, path)
   }
 
   #variant(schema: SchemaNode & { 'x-kind': 'variants' }, node: SourceNode, path: Path): unknown {

@@ -40,6 +40,7 @@ export type SchemaNode =
       readonly 'x-kind': 'record'
       readonly 'x-key': ScalarKind
       readonly 'x-value': SchemaNode
+      readonly minProperties?: number
       readonly default?: unknown
     }
   | {
@@ -48,7 +49,12 @@ export type SchemaNode =
       readonly minItems?: number
       readonly default?: unknown
     }
-  | { readonly 'x-kind': 'one-or-many'; readonly 'x-item': SchemaNode; readonly default?: unknown }
+  | {
+      readonly 'x-kind': 'one-or-many'
+      readonly 'x-item': SchemaNode
+      readonly 'x-minItems': number
+      readonly default?: unknown
+    }
   | { readonly 'x-kind': 'or-off'; readonly 'x-item': SchemaNode; readonly default?: unknown }
   | {
       readonly 'x-kind': 'either'
@@ -134,7 +140,7 @@ export function map<Properties extends Record<string, TSchema>>(
 export function record<Value extends TSchema>(
   key: ScalarKind,
   value: Value,
-  options: Options = {},
+  options: Options & { readonly minProperties?: number } = {},
 ) {
   return Type.Unsafe<ReadonlyMap<string, Static<Value>>>({
     type: 'object',
@@ -159,12 +165,17 @@ export function list<Item extends TSchema>(
 }
 
 /** A list, or one value that stands for a list of one. */
-export function oneOrMany<Item extends TSchema>(item: Item, options: Options = {}) {
+export function oneOrMany<Item extends TSchema>(
+  item: Item,
+  options: Options & { readonly minItems?: number } = {},
+) {
+  const { minItems = 1, ...rest } = options
   return Type.Unsafe<readonly Static<Item>[]>({
-    anyOf: [item, { type: 'array', items: item, minItems: 1 }],
+    anyOf: [item, { type: 'array', items: item, minItems }],
     'x-kind': 'one-or-many',
     'x-item': item,
-    ...options,
+    'x-minItems': minItems,
+    ...rest,
   })
 }
 

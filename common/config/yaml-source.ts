@@ -63,7 +63,7 @@ export function readYaml(text: string, file: string): Source {
     lineCounter,
     prettyErrors: false,
     uniqueKeys: false,
-    logLevel: 'silent',
+    logLevel: 'error',
   })
   const problems = [...document.errors, ...document.warnings].map((error) =>
     problemAt(error.pos[0], syntaxSentence(error)),
@@ -128,7 +128,6 @@ const SENTENCES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'A tab indents this line: YAML wants spaces',
   MULTIPLE_DOCS: 'A second document begins here: one file holds one configuration',
   TAG_RESOLVE_FAILED: 'A tag stands here: a configuration has none',
-  BAD_ALIAS: 'This alias names no anchor: write the value',
 }
 
 function syntaxSentence(error: YAMLError): string {
@@ -161,9 +160,10 @@ class TreeBuilder {
   #alias(name: string, offset: number): SourceNode | undefined {
     const node = this.#anchors.get(name)
     if (node === undefined) {
-      this.problems.push(
-        this.#problemAt(offset, `The alias "*${name}" stands inside its own anchor`),
-      )
+      const why = this.#anchors.has(name)
+        ? 'stands inside its own anchor'
+        : 'names no anchor before it'
+      this.problems.push(this.#problemAt(offset, `The alias "*${name}" ${why}: write the value`))
     }
     return node
   }

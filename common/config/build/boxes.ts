@@ -11,7 +11,6 @@ import type { BuildContext } from './context.ts'
 export function buildBoxes(source: SourceConfig['boxes'], context: BuildContext): Map<string, Box> {
   const boxes = new Map<string, Box>()
   const addresses = new Map<string, string>()
-  if (source.size === 0) context.problem(['boxes'], 'boxes is empty: name at least one box')
   for (const [key, entry] of source) {
     const path = ['boxes', key]
     const names = expandAt(path, key, context, true)
@@ -44,7 +43,6 @@ export function selectBoxes(
 ): readonly string[] {
   const names = [...boxes.keys()]
   const selected = new Set<string>()
-  if (patterns.length === 0) context.problem(path, `${label(path)} is empty: name at least one box`)
   for (const pattern of patterns) {
     if (pattern === '') continue
     for (const name of selectOne(pattern, names, path, context)) selected.add(name)

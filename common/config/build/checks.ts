@@ -1,5 +1,6 @@
 import type { CheckConfig, HttpCheckConfig } from '../config.ts'
 import { quote } from '../problem.ts'
+import { judgeRegex } from '../regex-judge.ts'
 import { label } from '../read-source.ts'
 import type { Path } from '../read-source.ts'
 import type { SourceCheck, SourceConfig } from '../schema/config-schema.ts'
@@ -172,7 +173,13 @@ function bodyOf(
     context.problem(path, `${label(path)} wants exactly one of contains, regex and sha256`)
   if (body.contains !== undefined) return { type: 'contains', text: body.contains }
   if (body.sha256 !== undefined) return { type: 'sha256', digest: body.sha256 }
-  return body.regex === undefined ? undefined : { type: 'regex', regex: body.regex }
+  if (body.regex === undefined) return undefined
+  const fault = judgeRegex(body.regex)
+  if (fault !== undefined) {
+    const here = [...path, 'regex']
+    context.problem(here, `${label(here)} is ${quote(body.regex)}: ${fault}`)
+  }
+  return { type: 'regex', regex: body.regex }
 }
 
 /** The program, absolute when its name has a slash, and its arguments. */

@@ -74,9 +74,6 @@ function checkPriorities(
 ): void {
   const here = [...path, 'priority']
   const owners = new Map<number, string>()
-  if (instance.priority.size === 0) {
-    context.problem(here, `${label(here)} is empty: give each director its priority`)
-  }
   for (const [box, priority] of instance.priority) {
     if (directors.length > 0) context.isKnown([...here, box], 'director', box, directors)
     const owner = owners.get(priority)
@@ -188,7 +185,7 @@ function checkService(
     if (count > 0 && service.quorum > count) {
       context.problem(
         [...path, 'quorum'],
-        `${label([...path, 'quorum'])} is "${service.quorum}" and the pool ${quote(service.pool)} has ${count} servers: it may be ${count} at most`,
+        `${label([...path, 'quorum'])} is "${service.quorum}" and the pool ${quote(service.pool)} has ${count} ${count === 1 ? 'server' : 'servers'}: it may be ${count} at most`,
       )
     }
   }

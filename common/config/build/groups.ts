@@ -33,8 +33,6 @@ function buildGroup(
     )
   }
   checkBackup(entry, pool, path, context)
-  if (entry.methods.length === 0)
-    context.problem([...path, 'methods'], `${label(path)} allows no method: allow at least GET`)
   return {
     name,
     user: userOf(entry.user, [...path, 'user'], context),

@@ -82,7 +82,6 @@ function ownServers(
 ): PoolServer[] {
   const servers = new Map<string, PoolServer>()
   const owners = new Map<string, string>()
-  if (source.size === 0) context.problem(path, `${label(path)} is empty: name at least one server`)
   for (const [key, text] of source) {
     const names = expandAt([...path, key], key, context, true)
     const texts = expandWith(names, [...path, key], text, key, context)

@@ -79,7 +79,7 @@ function sentence(claim: Claim, other: Claim): string {
   if (!isSame)
     return `${what}, and ${label(other.path)} is ${quote(other.text)} for ${who(other)}: they need different ones`
   if (claim.endpoint !== undefined) {
-    return `${what} and for ${who(other)} on one machine: let only one of them have it, or write off`
+    return `${what} and for ${who(other)} on one machine: let only one of them have it${claim.path[0] === 'admin' ? ', or write off' : ''}`
   }
   const name = claim.part === other.part ? '{box}' : '{part}'
   return `${what} and for ${who(other)} on one machine: let its name hold ${name}`

@@ -28,7 +28,8 @@ const timing = () => ({
   port: optional(integer(1, 65_535)),
 })
 
-const statuses = (value: readonly number[]) => oneOrMany(integer(100, 599), { default: value })
+const statuses = (value: readonly number[], minItems: number) =>
+  oneOrMany(integer(100, 599), { default: value, minItems })
 
 const http = <const Type extends 'http' | 'https'>(type: Type) =>
   map({
@@ -39,8 +40,8 @@ const http = <const Type extends 'http' | 'https'>(type: Type) =>
     host: optional(other('headerValue')),
     sni: optional(other('hostName')),
     verify: toggle({ default: 'off' }),
-    status: statuses([200]),
-    trustStatus: statuses([503]),
+    status: statuses([200], 1),
+    trustStatus: statuses([503], 0),
     reuse: toggle({ default: 'on' }),
     timeouts: map(
       { connect: optional(span()), firstByte: optional(span()), lastByte: optional(span()) },

@@ -42,7 +42,7 @@ const vrrpSchema = map({
   interface: optional(name()),
   advertiseInterval: duration({ default: '1s', min: 10, max: 255_000 }),
   downAdverts: integer(1, 100, { default: 3 }),
-  priority: record('name', integer(1, 255)),
+  priority: record('name', integer(1, 255), { minProperties: 1 }),
   preempt: toggle({ default: true }),
   preemptDelay: duration({ default: '0s', max: DAY_MS }),
   peers: list(other('address'), { default: [] }),

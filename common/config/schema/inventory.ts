@@ -30,14 +30,15 @@ export const boxesSchema = record(
     site: optional(name()),
     weight: optional(weight()),
   }),
+  { minProperties: 1 },
 )
 
 /** Servers that do the same work: boxes, or servers of their own. */
 export const poolSchema = map({
   boxes: optional(boxes()),
-  servers: optional(record('rangedName', other('rangedEndpoint'))),
+  servers: optional(record('rangedName', other('rangedEndpoint'), { minProperties: 1 })),
   port: optional(integer(1, 65_535)),
-  check: optional(oneOrMany(name())),
+  check: optional(oneOrMany(name(), { minItems: 0 })),
   weights: record('boxPattern', weight(), { default: {} }),
   onFail: choice(['remove', 'quiesce'], { default: 'remove' }),
   maxConnections: orOff(integer(1, 1_000_000), { default: 'off' }),

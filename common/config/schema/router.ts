@@ -73,7 +73,7 @@ const groupSchema = map({
   backup: optional(name()),
   rampUp: duration({ default: '0s', max: 7 * DAY_MS }),
   warm: toggle({ default: false }),
-  retryOn: oneOrMany(integer(400, 599), { default: [] }),
+  retryOn: oneOrMany(integer(400, 599), { default: [], minItems: 0 }),
   methods: oneOrMany(other('method'), { default: ['GET', 'HEAD'] }),
   bodies: choice(['refuse', 'allow'], { default: 'refuse' }),
   maxBody: size({ default: '1MB', max: 1024 ** 4 }),
