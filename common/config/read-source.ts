@@ -11,6 +11,9 @@ export type Path = readonly (string | number)[]
 /** Says that something is wrong at an offset of the file. */
 export type Report = (offset: number, message: string) => void
 
+/** So many are told; a file with more of them is no configuration. */
+const MAX_PROBLEMS = 1_000
+
 /** Aliases may repeat a node; a file that expands to more than this is refused. */
 const MAX_VALUES = 200_000
 
@@ -19,12 +22,13 @@ const MAX_VALUES = 200_000
  * replaced by its default or a blank of the same shape, so that relations can still be checked.
  */
 export class SourceReader {
-  readonly #report: Report
+  readonly #say: Report
   readonly #places = new Map<string, number>()
   #values = 0
+  #problems = 0
 
   constructor(report: Report) {
-    this.#report = report
+    this.#say = report
   }
 
   /** The offset of the value at a path, of its key with `isKey`, or of the nearest parent there. */
@@ -37,6 +41,11 @@ export class SourceReader {
       if (offset !== undefined) return offset
     }
     return 0
+  }
+
+  #report(offset: number, message: string): void {
+    this.#problems++
+    if (this.#problems <= MAX_PROBLEMS) this.#say(offset, message)
   }
 
   /** The value that the node stands for. */
@@ -158,6 +167,7 @@ export class SourceReader {
     for (const entry of node.entries) {
       this.#places.set(`${place([...path, entry.key])}#`, entry.keyOffset)
       if (keys.includes(entry.key)) entries.set(entry.key, entry.node)
+      else if (this.#problems > MAX_PROBLEMS) this.#problems++
       else {
         const near = nearest(entry.key, keys)
         const right =

@@ -46,6 +46,9 @@ export const MAX_SOURCE_LENGTH = 1024 * 1024
 /** Nesting that no configuration needs, and that would exhaust the parser's stack. */
 const MAX_DEPTH = 100
 
+/** More anchors, aliases and tags than that make the parser slow, and nothing readable. */
+const MAX_MARKS = 1_000
+
 /** Reads YAML into a tree. Total: any text gives a tree, problems, or both, in linear time. */
 export function readYaml(text: string, file: string): Source {
   const refusal = refuseText(text)
@@ -91,6 +94,11 @@ function refuseText(text: string): Omit<Problem, 'file'> | undefined {
   if (control >= 0) {
     const code = text.charCodeAt(control).toString(16).padStart(4, '0')
     return at(control, `The file is not UTF-8 text: it holds the character U+${code.toUpperCase()}`)
+  }
+  let marks = 0
+  for (const match of text.matchAll(/(?:^|[\s,[{])[&*!]/g)) {
+    if (++marks > MAX_MARKS)
+      return at(match.index, `The file has more than ${MAX_MARKS} anchors, aliases and tags`)
   }
   const deep = tooDeepAt(text)
   if (deep >= 0) return at(deep, `The file nests deeper than ${MAX_DEPTH} levels`)

@@ -1,0 +1,125 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { judgeRegex } from '../../common/config/regex-judge.ts'
+
+const SAFE = [
+  '^/i/(?<user>[0-9]+)',
+  '^/u/(?<user>[^/]+)/[^/]+\\.jpg$',
+  '/(?<user>\\d+)/',
+  '^/(?<user>\\d{2,8})/',
+  '^/i/[a-z0-9]{1,64}/\\d+$',
+  '"status":\\s*"up"',
+  '^/(?:a|b)/(?<user>.+)$',
+  '(?<user>\\d+)',
+  '^/[a-z]+(?:-[a-z]+)*/',
+  '^/(?:img|photo)s?/\\d{4}\\d{2}/',
+  '^/\\w+(?:\\.jpg|\\.png)?$',
+  '\\bup\\b',
+  '^/.*/\\d+/x',
+  '^(?:x){1000}$',
+  '(?:){99999999}',
+  '^\\d{1,3}\\d{1,3}$',
+  '^a*$',
+  'ok$',
+  '^/[^/]*/[^/]*$',
+  '^a{0}b+$',
+  '^(?:a|)b{2,}$',
+  '^\\x41\\u0042\\cA[\\]a]*$',
+  '^a|^b',
+  '(?:a|^b)',
+  '(?:^a){1,2}',
+  '^(?:a?b?)?$',
+  '',
+]
+
+const DANGEROUS = [
+  '(\\d+)*x',
+  '^(a|a)*$',
+  '\\d+\\d+\\d+$',
+  '(a+)+$',
+  '^(a*)*$',
+  '^(?:a?){30}a{30}$',
+  '(.*)*x',
+  '^.*.*x$',
+  '\\d+x',
+  '^(x(y*|w*)z)*$',
+  '^([a-z]+)*$',
+  '^(([a-z])+.)+[A-Z]([a-z])+$',
+  '(x+x+)+y',
+  '^(?:\\w+\\s?)*$',
+  '^/(.*)/(.*)/x$',
+  '^(?:a|aa)+$',
+  '^(?:(?:a|b)*|a)*$',
+  '^(?:a{0,30}){30}$',
+  '(?<user>\\d+)\\.jpg$',
+  '^\\s+|\\s+$',
+  '^(?:(?:a|a){20}){20}$',
+  '^(a+){2,}$',
+]
+
+const UNJUDGED = [
+  '(?=a)b',
+  '(?!a)b',
+  '(?<=a)b',
+  '(a)\\1',
+  '(?<user>a)\\k<user>',
+  '(?i:a)b',
+  'a'.repeat(1001),
+  '(',
+  'a{2,1}',
+  '^(?:abc){500}$',
+]
+
+for (const source of SAFE) {
+  void t.test(`${source.slice(0, 40)} is accepted`, (t) => {
+    t.equal(judgeRegex(source), undefined)
+    t.end()
+  })
+}
+
+for (const source of [...DANGEROUS, ...UNJUDGED]) {
+  void t.test(`${source.slice(0, 40)} is refused`, (t) => {
+    const startedAt = performance.now()
+    t.type(judgeRegex(source), 'string')
+    t.ok(performance.now() - startedAt < 3_000)
+    t.end()
+  })
+}
+
+void t.test('the named group must be there', (t) => {
+  t.match(judgeRegex('^/([0-9]+)', 'user'), /lacks the named group/)
+  t.equal(judgeRegex('^/(?<user>[0-9]+)', 'user'), undefined)
+  t.end()
+})
+
+/** A small expression over a and b. */
+const { expression } = fc.letrec<{ expression: string }>((tie) => ({
+  expression: fc.oneof(
+    { maxDepth: 4, withCrossShrink: true },
+    fc.constantFrom('a', 'b', '[ab]'),
+    fc.tuple(tie('expression'), tie('expression')).map(([x, y]) => `${x}${y}`),
+    fc.tuple(tie('expression'), tie('expression')).map(([x, y]) => `(?:${x}|${y})`),
+    tie('expression').map((x) => `(?:${x})*`),
+    tie('expression').map((x) => `(?:${x})+`),
+    tie('expression').map((x) => `(?:${x})?`),
+  ),
+}))
+
+void t.test('an accepted expression is quick on long texts that do not match', (t) => {
+  fc.assert(
+    fc.property(
+      expression,
+      fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 }),
+      (source, word) => {
+        const anchored = `^(?:${source})$`
+        if (judgeRegex(anchored) !== undefined) return true
+        const regex = new RegExp(anchored)
+        const startedAt = performance.now()
+        regex.test(`${word.repeat(2_000)}c`)
+        return performance.now() - startedAt < 500
+      },
+    ),
+    { numRuns: 300 },
+  )
+  t.end()
+})
