@@ -1,0 +1,139 @@
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { ScriptCheckConfig } from '../../../common/config/config.ts'
+import { createScriptProber } from '../../../healthcheck/io/script-probe.ts'
+import { scriptRefusal } from '../../../healthcheck/io/script-file.ts'
+import { tcpCheck } from '../world.ts'
+import { components, outcomeOf, targetOf } from './rig.ts'
+
+const prober = createScriptProber(components)
+
+const script = (command: readonly string[], changes: Partial<ScriptCheckConfig> = {}) =>
+  targetOf<ScriptCheckConfig>(
+    {
+      ...tcpCheck({ timeoutMs: 5000 }),
+      name: 'script',
+      type: 'script',
+      user: undefined,
+      dynamic: false,
+      command,
+      ...changes,
+    },
+    80,
+  )
+
+const shell = (line: string, changes: Partial<ScriptCheckConfig> = {}) =>
+  outcomeOf((done) => prober.run(script(['/bin/sh', '-c', line], changes), done))
+
+void t.test("the exit status means what Keepalived's MISC_CHECK means", async (t) => {
+  t.match(await shell('exit 0'), { result: 'passed', reason: 'exit 0', weight: undefined })
+  t.match(await shell('exit 1', { dynamic: true }), { result: 'failed', reason: 'exit 1' })
+  t.match(await shell('exit 7', { dynamic: true }), {
+    result: 'passed',
+    weight: 5,
+    reason: 'exit 7, weight 5',
+  })
+  t.match(await shell('exit 2', { dynamic: true }), { result: 'passed', weight: 0 })
+  t.match(await shell('exit 255', { dynamic: true }), { result: 'passed', weight: 253 })
+  t.match(await shell('exit 7'), { result: 'failed', reason: 'exit 7' })
+})
+
+void t.test('the last line that a script writes is its reason', async (t) => {
+  t.match(await shell('echo one; echo "queue is full"; exit 1'), {
+    reason: 'exit 1: queue is full',
+  })
+  t.match(await shell('head -c 1000000 /dev/zero; echo; echo end; exit 1'), {
+    reason: 'exit 1: end',
+  })
+  t.match(await shell('kill -TERM $$'), { reason: 'killed by SIGTERM' })
+})
+
+void t.test('address and port are filled in', async (t) => {
+  const target = script(['/bin/echo', '{address}', 'port={port}'])
+  t.match(await outcomeOf((done) => prober.run(target, done)), {
+    reason: 'exit 0: 127.0.0.1 port=80',
+  })
+})
+
+void t.test(
+  'a script that forks and ignores signals is killed with all its children',
+  async (t) => {
+    const file = join(t.testdir({}), 'pids')
+    const line = `trap "" TERM INT HUP; (trap "" TERM; echo $$ >> ${file}; sleep 100) & echo $! >> ${file}; sleep 100`
+    const outcome = await shell(line, { timeoutMs: 300 })
+    t.match(outcome, {
+      result: 'failed',
+      blame: 'doubtful',
+      reason: 'the script did not end within 300 ms and was killed',
+    })
+    t.ok(outcome.latencyMs < 3000)
+    const pids = readFileSync(file, 'utf8').trim().split('\n').map(Number)
+    t.equal(pids.length, 2)
+    for (const pid of pids) t.ok(await isGone(pid), `process ${pid} is gone`)
+  },
+)
+
+void t.test('what a script leaves behind when it ends is killed too', async (t) => {
+  const file = join(t.testdir({}), 'pid')
+  t.match(await shell(`sleep 100 & echo $! > ${file}; exit 0`), { result: 'passed' })
+  t.ok(await isGone(Number(readFileSync(file, 'utf8'))))
+})
+
+void t.test('files that others could write are refused', (t) => {
+  const folder = t.testdir({ good: '#!/bin/sh\nexit 0\n', loose: '#!/bin/sh\n', plain: '' })
+  const file = (name: string): string => join(folder, name)
+  chmodSync(file('good'), 0o755)
+  chmodSync(file('loose'), 0o757)
+  chmodSync(file('plain'), 0o644)
+  t.equal(scriptRefusal(file('good')), undefined)
+  t.match(scriptRefusal(file('loose')), /writable by others$/)
+  t.match(scriptRefusal(file('plain')), /cannot be run: EACCES$/)
+  t.match(scriptRefusal(file('none')), /does not exist$/)
+  t.match(scriptRefusal('check.sh'), /no absolute path$/)
+  chmodSync(folder, 0o777)
+  t.match(scriptRefusal(file('good')), /its directory .* is writable by others$/)
+  chmodSync(folder, 0o755)
+  t.end()
+})
+
+void t.test('a refused script is a failed check with that reason, and is not run', async (t) => {
+  const folder = t.testdir({})
+  const file = join(folder, 'check.sh')
+  writeFileSync(file, `#!/bin/sh\ntouch ${folder}/ran\n`)
+  chmodSync(file, 0o777)
+  const outcome = await outcomeOf((done) => prober.run(script([file]), done))
+  t.match(outcome, { result: 'failed', blame: 'server' })
+  t.match(outcome.reason, /writable by others$/)
+  t.notOk(existsSync(join(folder, 'ran')))
+})
+
+void t.test('a user that does not exist is said so', async (t) => {
+  t.match(await shell('exit 0', { user: 'no-such-user' }), {
+    result: 'failed',
+    reason: 'there is no user "no-such-user" to run the script as',
+  })
+})
+
+void t.test('a script runs as the user given, or says that it cannot', async (t) => {
+  const outcome = await shell('id -un', { user: 'nobody' })
+  const expected =
+    process.geteuid?.() === 0
+      ? 'exit 0: nobody'
+      : 'the script cannot run as "nobody" as the prober itself is not root'
+  t.equal(outcome.reason, expected)
+})
+
+/** Killed processes take a moment to be reaped by whoever inherits them; a zombie runs no more. */
+async function isGone(pid: number): Promise<boolean> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      if (/\) [ZX]/.test(stat)) return true
+    } catch {
+      return true
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return false
+}
