@@ -2,6 +2,10 @@ import type { Config } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { CountersSnapshot } from '../core/counters.ts'
+import type { Overrides } from '../core/overrides.ts'
+
+export { NO_OVERRIDES } from '../core/overrides.ts'
+export type { Overrides } from '../core/overrides.ts'
 
 /**
  * What the router's primary and its workers say to each other over their IPC channel. Everything
@@ -93,16 +97,6 @@ export interface TableNote {
   /** SHA-256 of the file, hex. */
   readonly digest: string
 }
-
-/** What an operator changed at run time; plain data, kept in `admin.state`. */
-export interface Overrides {
-  /** `pool/server` of servers that get no new requests. */
-  readonly drained: readonly string[]
-  /** `pool/server` to the weight that stands in for the configured one. */
-  readonly weights: Readonly<Record<string, number>>
-}
-
-export const NO_OVERRIDES: Overrides = { drained: [], weights: {} }
 
 export type WorkerMessage =
   /** The process runs and listens for messages. */

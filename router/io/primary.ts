@@ -116,10 +116,11 @@ export class Primary {
    * nothing has changed), then tells the workers, which go over without losing a connection, then
    * gives up what it left out. Resolves when every worker serves by it.
    */
-  async reconfigure(setup: Setup): Promise<void> {
+  async reconfigure(setup: Setup, overrides: Overrides): Promise<void> {
     const opened = this.#openGroups(setup)
     for (const group of opened) this.#groups.set(group.name, group)
     this.#setup = setup
+    this.#overrides = overrides
     const names = new Set(placesOf(setup).map(placeName))
     const left = [...this.#groups.values()].filter(({ name }) => !names.has(name))
     for (const worker of this.#workers) if (worker.state !== 'draining') this.#configure(worker)
@@ -261,6 +262,7 @@ export class Primary {
     const { generation, config, box, secrets, tables } = this.#setup
     for (const one of secrets) for (const message of secretMessages(one)) worker.send(message)
     worker.send({ type: 'configure', generation, config, box, tables })
+    worker.send({ type: 'overrides', overrides: this.#overrides, tables })
     for (const [listener, place] of placesByListener(this.#setup)) {
       const key = `${listener} ${place}`
       const group = this.#groups.get(place)
@@ -364,7 +366,12 @@ export class Primary {
   }
 
   #keepVerdicts(verdicts: readonly Verdict[]): void {
-    for (const verdict of verdicts) this.#verdicts.set(`${verdict.pool}/${verdict.server}`, verdict)
+    // A suspicion is dropped by the message itself; a worker that comes later has none.
+    for (const verdict of verdicts)
+      this.#verdicts.set(`${verdict.pool}/${verdict.server}`, {
+        ...verdict,
+        clearsSuspicion: false,
+      })
   }
 
   #broadcast(message: PrimaryMessage): void {

@@ -7,7 +7,7 @@ export const TICKET_KEYS_BYTES = 48
 
 /**
  * Reads a file of session ticket keys: a base64 line of 48 bytes per key, newest first; empty
- * lines and lines from `#` on do not count. All lines must be right, so that a mistake shows before
+ * lines do not count. All lines must be right, so that a mistake shows before
  * its key's turn comes. The first key is the one in use: Node holds one at a time, so after a
  * rotation each client makes one full handshake.
  */
@@ -35,7 +35,7 @@ export function parseTicketKeys(text: string): ParsedKeys {
   const keys: Uint8Array[] = []
   for (const [index, raw] of text.split('\n').entries()) {
     const line = raw.trim()
-    if (line === '' || line.startsWith('#')) continue
+    if (line === '') continue
     if (!/^[A-Za-z0-9+/]+={0,2}$/.test(line))
       return { ok: false, line: index + 1, message: 'the line is not base64' }
     const key = Buffer.from(line, 'base64')

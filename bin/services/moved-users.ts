@@ -1,0 +1,70 @@
+import type { Config } from '../../common/config/config.ts'
+import { movedShare } from '../../router/core/moved-share.ts'
+import type { Homes } from '../../router/core/moved-share.ts'
+import { runtimeWeights } from '../../router/core/overrides.ts'
+import type { Overrides } from '../../router/core/overrides.ts'
+import { moduloShardMap } from '../../router/core/shard-map.ts'
+import type { ShardMap } from '../../router/core/shard-map.ts'
+import { tableShardMap } from '../../router/core/shard-table.ts'
+import { tableKey, weightedServers } from '../../router/core/slot-table.ts'
+import type { TableNote } from '../../router/io/messages.ts'
+import { loadShardTable, loadSlotTable } from '../../router/io/table-file.ts'
+
+/** Where the users are: a configuration, what overrides it, and the tables built for both. */
+export interface Placing {
+  readonly config: Config
+  readonly overrides: Overrides
+  readonly tables: readonly TableNote[]
+}
+
+/**
+ * The share of users, 0 to 100, who would have another home: of the group where most would move.
+ * A group that is new, or gone, moves nobody.
+ */
+export async function measureMoved(before: Placing, after: Placing): Promise<number> {
+  let worst = 0
+  for (const name of Object.keys(after.config.router?.groups ?? {})) {
+    if (homesKey(before, name) === homesKey(after, name)) continue
+    const [was, will] = [await homesOf(before, name), await homesOf(after, name)]
+    if (was !== undefined && will !== undefined) worst = Math.max(worst, movedShare(was, will))
+  }
+  return worst * 100
+}
+
+/** Equal where nobody can have moved. */
+function homesKey(placing: Placing, name: string): string {
+  const group = placing.config.router?.groups[name]
+  const shards = placing.tables.find(({ kind, key }) => kind === 'shards' && key === name)
+  return JSON.stringify([tableKey(serversOf(placing, name)), group?.shards, shards?.digest])
+}
+
+/** What a group's homes follow from; undefined where there is no such group. */
+export async function homesOf(placing: Placing, name: string): Promise<Homes | undefined> {
+  const group = placing.config.router?.groups[name]
+  if (group === undefined) return undefined
+  const servers = serversOf(placing, name)
+  const key = tableKey(servers)
+  const slots = placing.tables.find((note) => note.kind === 'slots' && note.key === key)
+  if (slots === undefined) return undefined
+  return { servers, shards: await shardsOf(placing, name), table: await loadSlotTable(slots) }
+}
+
+async function shardsOf(placing: Placing, name: string): Promise<ShardMap | undefined> {
+  const shards = placing.config.router?.groups[name]?.shards
+  switch (shards?.type) {
+    case 'modulo':
+      return moduloShardMap(shards.modulo)
+    case 'table': {
+      const note = placing.tables.find(({ kind, key }) => kind === 'shards' && key === name)
+      return note && tableShardMap(await loadShardTable(note))
+    }
+    case 'hash':
+    case undefined:
+      return undefined
+  }
+}
+
+function serversOf({ config, overrides }: Placing, name: string) {
+  const pool = config.router?.groups[name]?.pool ?? ''
+  return weightedServers(config.pools[pool]?.servers ?? [], runtimeWeights(overrides, pool))
+}

@@ -1,0 +1,404 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import type { Config, RouterConfig } from '../../common/config/config.ts'
+import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { HealthChange } from '../../common/model/health.ts'
+import { ApplianceError } from '../../common/runtime/appliance-error.ts'
+import { systemClock } from '../../common/runtime/clock.ts'
+import { createEventRing } from '../../common/runtime/event-ring.ts'
+import type { EventRing } from '../../common/runtime/event-ring.ts'
+import type { Log } from '../../common/runtime/log.ts'
+import { openStateFolder } from '../../common/runtime/state-folder.ts'
+import type { StateFolder } from '../../common/runtime/state-folder.ts'
+import { createProber } from '../../healthcheck/io/prober.ts'
+import type { Prober } from '../../healthcheck/io/prober.ts'
+import type { CountersSnapshot } from '../../router/core/counters.ts'
+import { overridesFor, readOverrides } from '../../router/core/overrides.ts'
+import type { Overrides } from '../../router/core/overrides.ts'
+import type { TableNote } from '../../router/io/messages.ts'
+import { Primary } from '../../router/io/primary.ts'
+import type { Setup } from '../../router/io/primary.ts'
+import { createTableBuilder } from '../../router/io/table-builder.ts'
+import type { TableBuilder } from '../../router/io/table-builder.ts'
+import { TlsContexts } from '../../router/io/tls-contexts.ts'
+import { measureMoved } from './moved-users.ts'
+import { planRouter } from './router-plan.ts'
+import type { RouterPlan } from './router-plan.ts'
+import { buildTables, poolsInUse } from './router-tables.ts'
+
+export interface RouterServiceInit {
+  readonly file: string
+  readonly box: string
+  readonly log: Log
+}
+
+/** What watches the workers' counters: the metrics, the rates of the status. */
+export interface CounterListener {
+  readonly onStats: (worker: number, incarnation: number, snapshot: CountersSnapshot) => void
+  readonly onGone: (worker: number, incarnation: number) => void
+}
+
+export type ReloadResult =
+  | {
+      readonly ok: true
+      readonly generation: number
+      readonly warnings: readonly string[]
+      readonly movedPct: number | undefined
+    }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+const EVENTS_KEPT = 500
+const SECRETS_POLL_MS = 2_000
+const OVERRIDES_FILE = 'overrides.json'
+
+/** How long a reload waits for the first verdicts of servers that are new. */
+const FIRST_VERDICTS_MS = 2_000
+const VERDICT_POLL_MS = 20
+
+/**
+ * One box's router: where the primary, the prober, the tables and the files meet. `start` opens
+ * everything or throws with nothing left half-started.
+ */
+export class RouterService {
+  readonly file: string
+  readonly box: string
+  readonly startedAtMs = systemClock.wallMs()
+  readonly events: EventRing = createEventRing(EVENTS_KEPT)
+  readonly eventCounts = new Map<string, number>()
+  readonly reloads = { taken: 0, refused: 0 }
+  readonly state: StateFolder
+  readonly tables: TableBuilder
+  readonly primary: Primary
+  readonly prober: Prober
+  reloadedAtMs: number | undefined
+  isDraining = false
+  readonly #log: Log
+  readonly #tls: TlsContexts
+  readonly #poll: NodeJS.Timeout
+  #setup: RouterSetup
+  #overrides: Overrides
+  /** Reloads and overrides, one after the other. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** `listener` hears of every worker's counters. */
+  static async start(init: RouterServiceInit, listener: CounterListener): Promise<RouterService> {
+    const tls = new TlsContexts(() => systemClock.wallMs())
+    const planned = planRouter(init.file, init.box, tls)
+    if (!planned.ok) throw new ConfigRefused(planned.problems)
+    const { plan } = planned
+    const state = openStateFolder(statePath(plan.config))
+    requireAccessLog(plan.config)
+    const overrides = overridesFor(readOverrides(state.readJson(OVERRIDES_FILE)), plan.config)
+    const tables = createTableBuilder(state.file('tables'))
+    try {
+      const notes = await buildTables(tables, plan.config, overrides)
+      const setup = { ...plan, box: init.box, generation: 1, tables: notes }
+      const service = new RouterService(init, { tls, state, tables, setup, overrides, listener })
+      for (const warning of plan.warnings) service.#log.warn({ warning }, 'configuration warning')
+      return service
+    } catch (error) {
+      await tables.close()
+      throw error
+    }
+  }
+
+  private constructor(init: RouterServiceInit, parts: Parts) {
+    this.file = init.file
+    this.box = init.box
+    this.#log = init.log
+    this.state = parts.state
+    this.tables = parts.tables
+    this.#tls = parts.tls
+    this.#setup = parts.setup
+    this.#overrides = parts.overrides
+    const { config } = parts.setup
+    const box = config.boxes[init.box]
+    this.prober = createProber(
+      {
+        clock: systemClock,
+        onEvent: (event) => {
+          this.report(event)
+        },
+        onChange: (change) => {
+          this.#pass(change)
+        },
+      },
+      {
+        ...checkedBy(config),
+        stateFile: parts.state.file('verdicts.json'),
+        ...(box?.interface !== undefined && { interface: box.interface }),
+      },
+    )
+    this.primary = new Primary(
+      {
+        clock: systemClock,
+        onEvent: (event) => {
+          this.report(event)
+        },
+        onSuspect: (pool, server) => {
+          this.prober.checkNow(pool, server)
+        },
+        ...parts.listener,
+      },
+      {
+        setup: parts.setup,
+        overrides: parts.overrides,
+        verdicts: [],
+        compileCache: parts.state.file('compile-cache'),
+      },
+    )
+    this.#tls.use(config.router.listeners, parts.setup.secrets)
+    this.#poll = setInterval(() => {
+      this.#pollSecrets()
+    }, SECRETS_POLL_MS)
+  }
+
+  get config(): Config & { readonly router: RouterConfig } {
+    return this.#setup.config
+  }
+
+  get generation(): number {
+    return this.#setup.generation
+  }
+
+  get overrides(): Overrides {
+    return this.#overrides
+  }
+
+  get tableNotes(): readonly TableNote[] {
+    return this.#setup.tables
+  }
+
+  /** Starts the checks and the workers; resolves when the workers serve. */
+  async serve(): Promise<void> {
+    this.prober.start()
+    this.primary.setVerdicts(this.prober.verdicts())
+    await this.primary.start()
+    await this.tables.prune(this.#setup.tables)
+  }
+
+  /** Reads the configuration again. A wrong one is refused whole: then nothing has changed. */
+  reload({ isForced = false } = {}): Promise<ReloadResult> {
+    return this.#inTurn(async () => {
+      if (this.isDraining) return { ok: false, problems: ['The router is being stopped'] }
+      const result = await this.#reload(isForced)
+      if (result.ok) this.reloads.taken++
+      else {
+        this.reloads.refused++
+        this.#tell('reload refused', this.file, result.problems.join('; '))
+      }
+      return result
+    })
+  }
+
+  /** Takes new overrides into use, and keeps them over a restart. */
+  override(change: (overrides: Overrides) => Overrides): Promise<void> {
+    return this.#inTurn(async () => {
+      const overrides = change(this.#overrides)
+      const tables = await buildTables(this.tables, this.config, overrides)
+      this.state.writeJson(OVERRIDES_FILE, overrides)
+      this.#overrides = overrides
+      this.#setup = { ...this.#setup, tables }
+      this.primary.setOverrides(overrides, tables)
+    })
+  }
+
+  reopenLogs(): void {
+    // Made by the primary, which may write where the workers may only append.
+    try {
+      requireAccessLog(this.config)
+    } catch (error) {
+      this.#tell('log not reopened', String(this.config.router.accessLog.file), sentence(error))
+    }
+    this.primary.reopenLogs()
+  }
+
+  /** Takes no new connection; resolves when what was in flight has ended, or was cut. */
+  async stop(): Promise<void> {
+    this.isDraining = true
+    clearInterval(this.#poll)
+    await this.primary.stop(this.config.router.drainDeadlineMs)
+    this.prober.stop()
+    await this.tables.close()
+  }
+
+  /** Writes an event down where log, metrics and status find it. */
+  report(event: EdgeEvent): void {
+    this.events.add(event)
+    this.eventCounts.set(event.event, (this.eventCounts.get(event.event) ?? 0) + 1)
+    const { event: name, subject, from, to, reason } = event
+    this.#log[levelOf(name)]({ event: name, subject, from, to, reason }, name)
+  }
+
+  async #reload(isForced: boolean): Promise<ReloadResult> {
+    const planned = planRouter(this.file, this.box, this.#tls)
+    if (!planned.ok) return planned
+    const { plan } = planned
+    const fixed = unchangeable(this.config, plan.config)
+    if (fixed.length > 0) return { ok: false, problems: fixed }
+    const overrides = overridesFor(this.#overrides, plan.config)
+    let movedPct: number | undefined
+    let tables: readonly TableNote[]
+    try {
+      requireAccessLog(plan.config)
+      tables = await buildTables(this.tables, plan.config, overrides)
+      movedPct = await measureMoved(
+        { config: this.config, overrides: this.#overrides, tables: this.#setup.tables },
+        { config: plan.config, overrides, tables },
+      )
+    } catch (error) {
+      return { ok: false, problems: [sentence(error)] }
+    }
+    const { maxMovedPct } = plan.config.router
+    if (!isForced && maxMovedPct !== undefined && movedPct > maxMovedPct)
+      return { ok: false, problems: [movedTooFar(movedPct, maxMovedPct)] }
+    const setup = { ...plan, box: this.box, generation: this.generation + 1, tables }
+    await this.#checkNewServers(plan)
+    try {
+      await this.#switchTo(setup, overrides)
+    } catch (error) {
+      this.prober.reconfigure(...checksOf(this.config))
+      return { ok: false, problems: [sentence(error)] }
+    }
+    this.#tell('reload taken', this.file, `generation ${setup.generation} is in use`)
+    for (const warning of plan.warnings) this.#log.warn({ warning }, 'configuration warning')
+    return { ok: true, generation: setup.generation, warnings: plan.warnings, movedPct }
+  }
+
+  /** The old servers and the new ones are checked together, so that no new one is unknown. */
+  async #checkNewServers({ config }: RouterPlan): Promise<void> {
+    const now = checkedBy(this.config)
+    const next = checkedBy(config)
+    this.prober.reconfigure({ ...now.pools, ...next.pools }, { ...now.checks, ...next.checks })
+    const endsAt = systemClock.now() + FIRST_VERDICTS_MS
+    while (systemClock.now() < endsAt) {
+      if (this.prober.verdicts().every(({ state }) => state !== 'unknown')) return
+      await new Promise((resolve) => setTimeout(resolve, VERDICT_POLL_MS))
+    }
+  }
+
+  async #switchTo(setup: RouterSetup, overrides: Overrides): Promise<void> {
+    this.primary.setVerdicts(this.prober.verdicts())
+    // Opens the new sockets before anything else: where that fails, the old ones serve on.
+    await this.primary.reconfigure(setup, overrides)
+    this.#setup = setup
+    this.#overrides = overrides
+    this.reloadedAtMs = systemClock.wallMs()
+    this.#tls.use(setup.config.router.listeners, setup.secrets)
+    this.prober.reconfigure(...checksOf(setup.config))
+    await this.tables.prune(setup.tables)
+  }
+
+  #pass({ verdict }: HealthChange): void {
+    this.primary.setVerdicts([verdict])
+  }
+
+  #pollSecrets(): void {
+    for (const change of this.#tls.poll()) {
+      if (!change.ok) {
+        this.#tell('certificate refused', change.listener, change.problems.join('; '))
+        continue
+      }
+      this.primary.setSecrets(change.secrets)
+      this.#tell('certificate changed', change.listener, 'the files changed and are in use')
+      for (const warning of change.secrets.warnings)
+        this.#log.warn({ warning }, 'certificate warning')
+    }
+  }
+
+  #tell(event: string, subject: string, reason: string): void {
+    this.report({
+      atMs: systemClock.wallMs(),
+      event,
+      subject,
+      from: undefined,
+      to: undefined,
+      reason,
+    })
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(act)
+    this.#last = turn.catch(() => undefined)
+    return turn
+  }
+}
+
+/** The configuration can't be used; each problem is a sentence with its place. */
+export class ConfigRefused extends ApplianceError {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super('RTR_CONFIG_REFUSED', problems.join('\n'))
+    this.problems = problems
+  }
+}
+
+type RouterSetup = Setup & RouterPlan
+
+interface Parts {
+  readonly tls: TlsContexts
+  readonly state: StateFolder
+  readonly tables: TableBuilder
+  readonly setup: RouterSetup
+  readonly overrides: Overrides
+  readonly listener: CounterListener
+}
+
+/** Every server that a group may send a request to, and its checks. */
+function checkedBy(config: Config) {
+  return {
+    pools: Object.fromEntries(poolsInUse(config).map((pool) => [pool.name, pool])),
+    checks: config.checks,
+  }
+}
+
+function checksOf(config: Config): Parameters<Prober['reconfigure']> {
+  const { pools, checks } = checkedBy(config)
+  return [pools, checks]
+}
+
+function statePath({ admin }: Config): string {
+  return admin.state ?? `${admin.socket.replace(/\.sock$/, '')}.state`
+}
+
+/** Opens the access log once, so that what a worker could not do is known before there is one. */
+function requireAccessLog({ router }: Config): void {
+  const file = router?.accessLog.file
+  if (file === undefined || router?.accessLog.format === 'off') return
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants
+  try {
+    closeSync(openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640))
+  } catch (cause) {
+    // A pipe without a reader is opened later, by whoever has lines for it.
+    if ((cause as NodeJS.ErrnoException).code === 'ENXIO') return
+    throw new ApplianceError(
+      'RTR_ACCESS_LOG_OPEN',
+      `Cannot write the access log ${file} (router.accessLog.file): ${(cause as Error).message}`,
+      { cause },
+    )
+  }
+}
+
+/** What stands for the whole life of a router: who talks to it would lose it. */
+function unchangeable(before: Config, after: Config): string[] {
+  const http = ({ admin }: Config): string =>
+    admin.http === undefined ? 'off' : `${admin.http.address}:${admin.http.port}`
+  const fixed = [
+    ['admin.socket', before.admin.socket, after.admin.socket],
+    ['admin.state', statePath(before), statePath(after)],
+    ['admin.http', http(before), http(after)],
+  ] as const
+  return fixed
+    .filter(([, was, is]) => was !== is)
+    .map(([key, was, is]) => `${key} changes with a restart only: it is ${was}, the file has ${is}`)
+}
+
+const movedTooFar = (movedPct: number, maxMovedPct: number): string =>
+  `It would move ${movedPct.toFixed(1)} % of the users to another cache, more than router.maxMoved (${maxMovedPct} %): photoedge reload --force does it`
+
+const sentence = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)
+
+function levelOf(event: string): 'info' | 'warn' {
+  return /died|down|refused|panic|suspect|not |lost|failed/.test(event) ? 'warn' : 'info'
+}
