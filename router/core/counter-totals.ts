@@ -1,4 +1,11 @@
-import { Counters, GLOBAL_GAUGES, SERVER, SERVER_GAUGES, SERVER_STRIDE } from './counters.ts'
+import {
+  Counters,
+  GLOBAL,
+  GLOBAL_GAUGES,
+  SERVER,
+  SERVER_GAUGES,
+  SERVER_STRIDE,
+} from './counters.ts'
 import type { CountersSnapshot } from './counters.ts'
 
 /**
@@ -28,6 +35,16 @@ export class CounterTotals {
     sum.add(this.#buried.snapshot())
     for (const { snapshot } of this.#living.values()) sum.add(snapshot)
     return sum
+  }
+
+  /** Requests of each worker that lives, by incarnation. */
+  requestsByIncarnation(): Map<number, number> {
+    return new Map(
+      Array.from(this.#living, ([incarnation, { snapshot }]) => [
+        incarnation,
+        snapshot.global[GLOBAL.requests]!,
+      ]),
+    )
   }
 
   /** The workers (their numbers) in which the server is suspect now. */
