@@ -1,6 +1,6 @@
 import type { Pool, PoolServer } from '../../common/config/config.ts'
 import { settle } from './pool-health.ts'
-import { newPool, newServer, setDoubtfulOutage, setHeld } from './pool-state.ts'
+import { classify, newPool, newServer, setDoubtfulOutage, setHeld } from './pool-state.ts'
 import type { Findings, Moment, PoolRecord, ServerRecord } from './pool-state.ts'
 import { newProbe } from './machine-state.ts'
 import type { HealthEffect, HealthMachine, Probe } from './machine-state.ts'
@@ -68,6 +68,7 @@ function renewServer(
     known.pool = pool
     setHeld(known, known.heldUntil)
     setDoubtfulOutage(known, known.doubtfulOutage)
+    classify(known)
     return known
   }
   const key = `${pool.config.name}/${config.name}`
