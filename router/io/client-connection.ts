@@ -14,8 +14,8 @@ import { disarm } from '../core/timer-list.ts'
 import type { TimerList, TimerNode } from '../core/timer-list.ts'
 import { dispatch } from './dispatch.ts'
 import type { DispatchClient } from './dispatch.ts'
-import type { Exchange, ExchangeLane } from './exchange.ts'
-import { PHASE } from './exchange.ts'
+import type { After, Exchange, ExchangeLane } from './exchange.ts'
+import { AFTER, PHASE } from './exchange.ts'
 import type { ClientSink, GeneralLane, HandOverClient } from './general-lane.ts'
 import type { Peer as PeerAddress } from './photo-serving.ts'
 import type { GroupPlan, ListenerState } from './plan.ts'
@@ -158,16 +158,33 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   }
 
   /** Called by the exchange when its line is written. */
-  exchangeDone(exchange: Exchange, keeps: boolean): void {
+  exchangeDone(exchange: Exchange, after: After): void {
     if (this.#exchange !== exchange) return
     this.#exchange = undefined
     this.#sink = undefined
     this.lane.counters.add(GLOBAL.connectionsIdle, 1)
     if (this.#isGone) return
-    if (!keeps) {
-      this.#close()
-      return
+    switch (after) {
+      case AFTER.keep:
+        this.#next(exchange)
+        return
+      case AFTER.close:
+        this.#close()
+        return
+      case AFTER.cut:
+        // TLS has an end of its own, close_notify, that must not be sent.
+        if (this.listener.isTls) this.stop()
+        else this.#close()
+        return
+      case AFTER.reset:
+        this.#transport.reset()
+        this.#gone()
+        return
+      case AFTER.nothing:
     }
+  }
+
+  #next(exchange: Exchange): void {
     const { length } = exchange.head
     if (exchange.filled > length) {
       const rest = Buffer.from(exchange.bytes.subarray(length, exchange.filled))
@@ -176,18 +193,6 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
     }
     if (this.#stashedBytes === 0) this.#arm(WAIT.idle)
     else if (!this.#isPumping) this.#pump()
-  }
-
-  /** The answer can't be finished; `isShown`: its framing tells that it was cut. */
-  cut(isShown: boolean): void {
-    if (this.#isGone) return
-    if (!isShown) this.#transport.reset()
-    else if (this.listener.isTls) this.#transport.destroy()
-    else {
-      this.#close()
-      return
-    }
-    this.#gone()
   }
 
   /** The worker stops: an idle connection goes at once, a busy one with its answer. */

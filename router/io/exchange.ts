@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { AccessRecord, END, FALLBACK, LANE, RETRY } from '../core/access-record.ts'
-import { put } from '../core/ascii.ts'
+import { put, SPACE } from '../core/ascii.ts'
 import {
   CHUNK_END,
   CHUNK_SIZE_BYTES,
@@ -52,6 +52,20 @@ export const PHASE = {
   done: 6,
 } as const
 
+/** What becomes of the client's connection after an exchange. */
+export const AFTER = {
+  keep: 0,
+  close: 1,
+  /** The answer is short, and its framing shows it. */
+  cut: 2,
+  /** The answer is short, and only a reset shows it. */
+  reset: 3,
+  /** Whoever ended the exchange sees to it. */
+  nothing: 4,
+} as const
+
+export type After = (typeof AFTER)[keyof typeof AFTER]
+
 /** The client's connection as its exchange sees it. */
 export interface ExchangeClient {
   readonly listener: ListenerState
@@ -66,9 +80,7 @@ export interface ExchangeClient {
   /** Answers by the router itself and ends the exchange. */
   answer(exchange: Exchange, answer: OwnAnswer, end: number): void
   /** The exchange is over and its line is written. */
-  exchangeDone(exchange: Exchange, keeps: boolean): void
-  /** The answer can't be finished; `isShown`: its framing tells that it was cut. */
-  cut(isShown: boolean): void
+  exchangeDone(exchange: Exchange, after: After): void
 }
 
 /** A lane with exchanges to spare. */
@@ -115,7 +127,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   #framing: number = FRAMING.none
   #remaining = 0
   #isPaused = false
-  #keepsClient = false
+  #after: After = AFTER.close
   #photoDeadlineAt = 0
 
   constructor(lane: ExchangeLane) {
@@ -210,7 +222,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     record.status = status
     record.bodyBytes = bodyBytes
     record.end = end
-    this.#keepsClient = keeps
+    this.#after = keeps ? AFTER.keep : AFTER.close
     this.#leaveCache()
     this.#flush()
   }
@@ -239,7 +251,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     // given back, since a write may hold them yet: the collector takes them.
     this.#held.length = 0
     this.#dropUpstream()
-    this.#keepsClient = false
+    this.#after = AFTER.nothing
     this.record.end = end
     this.#finish()
   }
@@ -503,10 +515,11 @@ export class Exchange implements TimerNode, UpstreamUser {
         ? FRAMING.close
         : answer.framing
     this.#framing = answer.framing
-    this.#keepsClient = framing !== FRAMING.close && this.client.mayKeep(this.head.isKeepAlive, now)
+    const keeps = framing !== FRAMING.close && this.client.mayKeep(this.head.isKeepAlive, now)
+    this.#after = keeps ? AFTER.keep : AFTER.close
     const context = group.responseContext
     context.framing = framing
-    context.connection = this.#keepsClient
+    context.connection = keeps
       ? this.head.versionMinor === 0
         ? CONNECTION.keepAlive
         : CONNECTION.silent
@@ -680,14 +693,12 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#cache?.noteFailure(false)
     this.#dropUpstream()
     this.record.end = end
-    this.#keepsClient = false
     const isShownByFraming =
       this.#framing === FRAMING.length ||
       (this.#framing === FRAMING.chunked && this.head.versionMinor === 1)
-    const { client } = this
+    this.#after = isShownByFraming ? AFTER.cut : AFTER.reset
     this.#held.length = 0
     this.#finish()
-    client.cut(isShownByFraming)
   }
 
   #dropUpstream(): void {
@@ -725,18 +736,21 @@ export class Exchange implements TimerNode, UpstreamUser {
     if (record.status > 0) counters.countStatus(record.status)
     record.head = this.bytes
     record.methodStart = head.methodStart
-    record.methodEnd = head.methodEnd
+    record.methodEnd = Math.max(head.methodStart, head.methodEnd)
     record.targetStart = head.targetStart
-    record.targetEnd = head.targetEnd
-    record.hostStart = head.hostStart
-    record.hostEnd = head.hostEnd
-    record.versionMinor = head.versionMinor
+    record.targetEnd = Math.max(head.targetStart, head.targetEnd)
+    // A head that was refused half-way has the last one's, which are not its own.
+    if (head.length > 0) {
+      record.hostStart = head.hostStart
+      record.hostEnd = head.hostEnd
+      record.versionMinor = head.versionMinor
+    } else record.targetEnd = this.#targetAsCame()
     record.requestId = this.requestId
     record.requestIdEnd = record.attempts > 0 ? this.requestId.length : 0
     this.#noteFields()
     this.#lane.log(record)
     const { client } = this
-    client.exchangeDone(this, this.#keepsClient)
+    client.exchangeDone(this, this.#after)
     this.#recycle()
   }
 
@@ -744,7 +758,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   #discard(): void {
     this.phase = PHASE.done
     this.#lane.counters.add(GLOBAL.requestsActive, -1)
-    this.client.exchangeDone(this, false)
+    this.client.exchangeDone(this, AFTER.nothing)
     this.#recycle()
   }
 
@@ -753,6 +767,15 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#group = undefined
     if (this.bytes.length > BYTES_TO_KEEP) this.bytes = Buffer.allocUnsafeSlow(BYTES_AT_FIRST)
     this.#lane.giveExchange(this)
+  }
+
+  /** Where the target of a refused head ends, as far as it came. */
+  #targetAsCame(): number {
+    const { bytes, filled } = this
+    let end = this.head.targetStart
+    if (end === 0) return 0
+    while (end < filled && (bytes[end] ?? 0) > SPACE) end++
+    return end
   }
 
   #noteFields(): void {

@@ -1,0 +1,220 @@
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { join } from 'node:path'
+import { parseConfig } from '../../common/config/parse-config.ts'
+import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { Verdict } from '../../common/model/health.ts'
+import { Counters } from '../../router/core/counters.ts'
+import { buildSlotTable, tableKey } from '../../router/core/slot-table.ts'
+import { createPhotoServer } from '../../router/io/photo-server.ts'
+import type { PhotoServer } from '../../router/io/photo-serving.ts'
+
+/** What an origin does with one connection. */
+export type OriginScript = (socket: Socket, requestHead: string) => void
+
+/** A cache that answers as its script says; requests are counted by their heads. */
+export interface Origin {
+  readonly port: number
+  readonly heads: string[]
+  connectionCount: number
+  script: OriginScript
+  close(): Promise<void>
+}
+
+export async function startOrigin(script: OriginScript): Promise<Origin> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    origin.connectionCount++
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.on('close', () => sockets.delete(socket))
+    let text = ''
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1')
+      for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
+        const head = text.slice(0, end + 4)
+        text = text.slice(end + 4)
+        origin.heads.push(head)
+        origin.script(socket, head)
+        if (!/^(GET|HEAD) /.test(head)) text = ''
+      }
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const origin: Origin = {
+    port: (server.address() as AddressInfo).port,
+    heads: [],
+    connectionCount: 0,
+    script,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve()
+        })
+        for (const socket of sockets) socket.destroy()
+      }),
+  }
+  return origin
+}
+
+export interface Edge {
+  readonly port: number
+  readonly photos: PhotoServer
+  readonly counters: Counters
+  readonly events: EdgeEvent[]
+  readonly suspects: string[]
+  readonly logFile: string
+  setVerdict(server: string, change?: Partial<Verdict>): void
+  close(): Promise<void>
+}
+
+export interface EdgeOptions {
+  readonly ports: readonly number[]
+  readonly folder: string
+  readonly isPlain: boolean
+  /** YAML of further keys of the group, as a flow mapping's inside. */
+  readonly group?: string
+  readonly pool?: string
+  readonly listener?: string
+  readonly routes?: string
+  readonly check?: string
+}
+
+/** A photo server in this process, its caches all up. */
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  const servers = options.ports.map((port, i) => `c${i}: "127.0.0.1:${port}"`).join(', ')
+  const text = `edge: test
+boxes: { router-1: { address: 127.0.0.1 } }
+pools: { caches: { check: caches, servers: { ${servers} }, ${options.pool ?? ''} } }
+router:
+  boxes: [router-1]
+  listen: [{ address: 127.0.0.1:9300, ${options.listener ?? ''} }]
+  accessLog: { file: ./access.log, format: json }
+  groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${options.group ?? ''} } }
+  routes: ${options.routes ?? '[{ path: /u/*, group: photos }]'}
+checks: { caches: { ${options.check ?? 'type: tcp'} } }
+admin: { socket: /run/unused.sock }
+`
+  const parsed = parseConfig(text, { file: 'router.yaml', folder: options.folder })
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2))
+  const { config } = parsed
+  const counters = new Counters()
+  const events: EdgeEvent[] = []
+  const suspects: string[] = []
+  const photos = createPhotoServer({
+    counters,
+    isPlain: options.isPlain,
+    onSuspect: (pool, server) => suspects.push(`${pool}/${server}`),
+    onEvent: (event) => events.push(event),
+  })
+  const pool = config.pools['caches']!
+  const slots = new Map([[tableKey(pool.servers), buildSlotTable(pool.servers)]])
+  photos.configure(config, 'router-1', 1, { slots, shards: new Map() })
+  const setVerdict = (server: string, change: Partial<Verdict> = {}): void => {
+    photos.setVerdicts([{ ...UP, server, ...change }])
+  }
+  for (const { name } of pool.servers) setVerdict(name)
+  const server: Server = createServer({ noDelay: true }, (socket) => {
+    photos.accept(socket, '127.0.0.1:9300')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    photos,
+    counters,
+    events,
+    suspects,
+    logFile: join(options.folder, 'access.log'),
+    setVerdict,
+    close: async () => {
+      server.close()
+      await photos.close(50)
+    },
+  }
+}
+
+const UP: Verdict = {
+  pool: 'caches',
+  server: '',
+  state: 'up',
+  factor: 1,
+  reason: 'connected',
+  sinceMs: 0,
+  clearsSuspicion: false,
+  held: 'no',
+  outageCount: 0,
+  boot: undefined,
+  cache: undefined,
+}
+
+/** What a client got until the router closed, or until `isEnough`. */
+export interface Exchanged {
+  readonly text: string
+  /** `end`, `close` without FIN before, an errno name, or `enough`. */
+  readonly how: string
+}
+
+/** Sends bytes on a connection of its own and reads the answer. */
+export function ask(
+  port: number,
+  request: string,
+  isEnough: (text: string) => boolean = () => false,
+): Promise<Exchanged> {
+  return new Promise((resolve) => {
+    let text = ''
+    let how = 'close'
+    const socket = connect(port, '127.0.0.1')
+    socket.setNoDelay(true)
+    const done = (): void => {
+      socket.destroy()
+      resolve({ text, how })
+    }
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1')
+      if (isEnough(text)) {
+        how = 'enough'
+        done()
+      }
+    })
+    socket.on('end', () => {
+      how = 'end'
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      how = error.code ?? 'error'
+    })
+    socket.on('close', done)
+    socket.write(request, 'latin1')
+  })
+}
+
+/** A request head; `close` unless told otherwise. */
+export function get(path: string, ...fields: readonly string[]): string {
+  const lines = fields.length === 0 ? ['Connection: close'] : fields
+  return `GET ${path} HTTP/1.1\r\nHost: photos.example\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`
+}
+
+/** The body of an answer's text. */
+export const bodyOf = (text: string): string => text.slice(text.indexOf('\r\n\r\n') + 4)
+
+/** Bytes that no two places of which look alike. */
+export function pattern(length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  let x = 1
+  for (let i = 0; i < length; i++) {
+    x = (Math.imul(x, 1103515245) + 12345) >>> 0
+    bytes[i] = x >>> 16
+  }
+  return bytes
+}
+
+/** An answer framed by its length. */
+export const whole = (body: Buffer | string, ...fields: readonly string[]): Buffer =>
+  Buffer.concat([
+    Buffer.from(
+      `HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${fields.map((line) => `${line}\r\n`).join('')}\r\n`,
+    ),
+    Buffer.from(body),
+  ])
