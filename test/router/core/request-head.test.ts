@@ -477,3 +477,21 @@ void t.test('a parser can be used again after a complete and after a refused hea
   t.strictSame(linesOf(head, good), ['Host: a.example', 'Cookie: a'])
   t.end()
 })
+
+void t.test('a control character is seen at every place of a value', (t) => {
+  for (const bad of ['\0', '\n', '\x1f', '\x7f']) {
+    for (let at = 0; at < 12; at++) {
+      const value = `${'a'.repeat(at)}${bad}${'a'.repeat(12 - at)}`
+      t.match(
+        outcome(withLines(`X: ${value}`)),
+        /^400 (field_value|bare_lf)$/,
+        JSON.stringify(value),
+      )
+    }
+  }
+  for (let at = 0; at < 12; at++) {
+    const value = `${'\u00ff'.repeat(at)}\t~\u0080${' '.repeat(12 - at)}a`
+    t.equal(outcome(withLines(`X: ${value}`)), 'ok', JSON.stringify(value))
+  }
+  t.end()
+})
