@@ -25,7 +25,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   const command = await loadCommand(wanted)
   if (command === undefined) return unknownCommand(wanted)
   if (isHelp || rest.includes('--help') || rest.includes('-h')) {
-    print(command.help.trimEnd())
+    print(command.help.trim())
     return EXIT.ok
   }
   return runCommand(command, rest)
