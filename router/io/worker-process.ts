@@ -1,10 +1,13 @@
 import cluster from 'node:cluster'
+import { flushCompileCache } from 'node:module'
 import { Counters } from '../core/counters.ts'
 import type { PrimaryMessage, WorkerMessage } from './messages.ts'
 import { createPhotoServer } from './photo-server.ts'
 import { loadShardTable, loadSlotTable } from './table-file.ts'
 import { Worker } from './worker.ts'
 import type { ListeningHandle } from './worker.ts'
+
+const COMPILE_CACHE_FLUSH_MS = 1_000
 
 /** A worker's process: its channel to the primary, its signals, its end. */
 const send = (message: WorkerMessage): void => {
@@ -45,3 +48,6 @@ for (const signal of ['SIGTERM', 'SIGQUIT'] as const)
   })
 
 send({ type: 'hello' })
+
+// A worker that is killed would leave nothing to its successor's start.
+setTimeout(flushCompileCache, COMPILE_CACHE_FLUSH_MS).unref()
