@@ -3,7 +3,6 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import type { Config } from '../common/config/config.ts'
 import { isPerBox } from '../common/config/named-files.ts'
 import type { NamedFile } from '../common/config/named-files.ts'
-import { quote } from '../common/config/problem.ts'
 import { reasonOf } from '../common/runtime/config-file.ts'
 import { parseShardTable } from '../router/core/shard-table.ts'
 
@@ -28,12 +27,12 @@ function inspectFile(named: NamedFile, config: Config): readonly FileFinding[] {
       {
         named,
         kind: 'missing',
-        message: `The file ${quote(named.file)} cannot be used: ${unusable}`,
+        message: `The file ${shown(named.file)} cannot be used: ${unusable}`,
       },
     ]
   }
   const wrong = contentFaults(named, config).map((fault): FileFinding => {
-    return { named, kind: 'wrong', message: `The file ${quote(named.file)} is no use: ${fault}` }
+    return { named, kind: 'wrong', message: `The file ${shown(named.file)} is no use: ${fault}` }
   })
   return wrong.slice(0, 20)
 }
@@ -83,10 +82,10 @@ function pairFaults(certificateFile: string, keyFile: string): readonly string[]
   }
   try {
     if (certificate.checkPrivateKey(createPrivateKey(pem))) return []
-    return [`its certificate and the key ${quote(keyFile)} are not a pair`]
+    return [`its certificate and the key ${shown(keyFile)} are not a pair`]
   } catch {
     return [
-      `the key ${quote(keyFile)} beside it holds no private key in PEM form without a passphrase`,
+      `the key ${shown(keyFile)} beside it holds no private key in PEM form without a passphrase`,
     ]
   }
 }
@@ -109,3 +108,6 @@ function shardFaults(text: string, pool: string, config: Config): readonly strin
   const parsed = parseShardTable(text, servers)
   return parsed.ok ? [] : parsed.problems.map(({ line, message }) => `line ${line}: ${message}`)
 }
+
+/** A path is shown whole, however long. */
+const shown = (file: string) => `"${file}"`
