@@ -70,6 +70,8 @@ class StreamWrapTransport implements Transport {
   #pendingWrites = 0
   #isGone = false
   readonly #isTls: boolean
+  readonly #queue: Uint8Array[] = []
+  #endsWhenWritten = false
 
   constructor(socket: Socket, owner: TransportOwner, landing: Buffer) {
     this.socket = socket
@@ -99,12 +101,22 @@ class StreamWrapTransport implements Transport {
   }
 
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
+    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)
+    if (this.#isTls && this.#pendingWrites > 0 && this.#handle !== undefined) {
+      // TLSWrap takes one write at a time, and ends the process at a second.
+      this.#queue.push(bytes)
+      this.pendingBytes += bytes.length
+      return WRITE.holdsBuffer
+    }
+    return this.#write(bytes)
+  }
+
+  #write(bytes: Uint8Array): WriteOutcome {
     const handle = this.#handle
     if (handle === undefined) return WRITE.failed
     const request = spareRequest ?? new WriteWrap()
     spareRequest = undefined
-    const length = end - start
-    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)
+    const { length } = bytes
     const error = handle.writeBuffer(request, bytes)
     if (error !== 0) {
       this.#fail(error)
@@ -133,7 +145,9 @@ class StreamWrapTransport implements Transport {
   }
 
   end(): void {
-    if (this.#handle !== undefined) this.socket.end()
+    if (this.#handle === undefined) return
+    if (this.#queue.length > 0) this.#endsWhenWritten = true
+    else this.socket.end()
   }
 
   destroy(): void {
@@ -175,8 +189,20 @@ class StreamWrapTransport implements Transport {
     this.pendingBytes -= bytes
     this.#pendingWrites--
     if (this.#isGone) return
-    if (status !== 0) this.#fail(status)
-    else if (this.#pendingWrites === 0) this.#owner.onDrained()
+    if (status !== 0) {
+      this.#fail(status)
+      return
+    }
+    const next = this.#queue.shift()
+    if (next !== undefined) {
+      this.pendingBytes -= next.length
+      if (this.#write(next) !== WRITE.done) return
+    }
+    if (this.#endsWhenWritten && this.#queue.length === 0) {
+      this.#endsWhenWritten = false
+      this.socket.end()
+    }
+    if (this.#pendingWrites === 0) this.#owner.onDrained()
   }
 
   #fail(error: number): void {
