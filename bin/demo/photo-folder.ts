@@ -4,7 +4,7 @@ import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { encodeJpeg, withComment } from './jpeg.ts'
 import { paintLandscape } from './picture.ts'
 
-const PICTURES = 6
+const PICTURES = 5
 const USERS = 60
 const PHOTOS_PER_USER = 4
 const OWN_PHOTOS_MAX = 10_000
@@ -20,7 +20,7 @@ export interface PhotoFolder {
 /** Writes a small set of landscapes into `folder`, each photo's bytes its own. */
 export function generatePhotos(folder: string): PhotoFolder {
   const pictures = Array.from({ length: PICTURES }, (_, seed) =>
-    encodeJpeg(paintLandscape(360, 240, seed), 85),
+    encodeJpeg(paintLandscape(320, 200, seed), 85),
   )
   const paths: string[] = []
   for (let user = 1001; user < 1001 + USERS; user += 1) {

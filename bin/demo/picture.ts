@@ -14,7 +14,10 @@ export function paintLandscape(width: number, height: number, seed: number): Pic
     })),
     color: colorOf(hue + 0.1 * depth, 0.35 + 0.1 * depth, 0.55 - 0.15 * depth),
   }))
-  const rgb = new Uint8Array(width * height * 3)
+  const sky = Array.from({ length: height }, (_, y) =>
+    colorOf(hue + 0.5, 0.5, 0.55 + (0.4 * y) / height),
+  )
+  const rgb = new Uint8ClampedArray(width * height * 3)
   for (let x = 0; x < width; x += 1) {
     const ridges = ranges.map(({ base, waves }) =>
       waves.reduce(
@@ -23,20 +26,21 @@ export function paintLandscape(width: number, height: number, seed: number): Pic
       ),
     )
     for (let y = 0; y < height; y += 1) {
-      const range = ranges.findLast((_, index) => y > (ridges[index] ?? 0))
+      const range = ranges[ridges.findLastIndex((ridge) => y > ridge)]
       const isSun = Math.hypot(x - sun.x, y - sun.y) < sun.radius
-      const sky = isSun ? [255, 240, 190] : colorOf(hue + 0.5, 0.5, 0.55 + (0.4 * y) / height)
-      const grain = (random() - 0.5) * 14
+      const color = range?.color ?? (isSun ? SUN : (sky[y] ?? SUN))
       const shade = range === undefined ? 0 : ((range.base - y) / height) * 60
-      const color = range?.color ?? sky
-      rgb.set(
-        color.map((part) => clamp(part + shade + grain)),
-        (y * width + x) * 3,
-      )
+      const change = shade + (random() - 0.5) * 14
+      const at = (y * width + x) * 3
+      rgb[at] = (color[0] ?? 0) + change
+      rgb[at + 1] = (color[1] ?? 0) + change
+      rgb[at + 2] = (color[2] ?? 0) + change
     }
   }
-  return { width, height, rgb }
+  return { width, height, rgb: new Uint8Array(rgb.buffer) }
 }
+
+const SUN = [255, 240, 190]
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
 export function randomOf(seed: number): () => number {
@@ -56,8 +60,4 @@ function colorOf(hue: number, saturation: number, lightness: number): number[] {
     const k = (offset + hue * 12) % 12
     return 255 * (lightness - chroma * Math.max(-1, Math.min(k - 3, 9 - k, 1)))
   })
-}
-
-function clamp(value: number): number {
-  return Math.max(0, Math.min(255, Math.round(value)))
 }

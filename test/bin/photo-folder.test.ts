@@ -11,7 +11,7 @@ void t.test('generated photos are JPEG files, each its own', (t) => {
   const files = paths.map((photo) => fs.readFileSync(path.join(folder, photo)))
   t.equal(paths.length, userCount * 4)
   t.equal(new Set(files.map((file) => file.toString('latin1'))).size, files.length)
-  t.match(decodeJpeg(files[0] ?? JPEG), { width: 360, height: 240 })
+  t.match(decodeJpeg(files[0] ?? JPEG), { width: 320, height: 200 })
   t.end()
 })
 

@@ -42,6 +42,7 @@ async function runFile(file: string): Promise<void> {
   const startMs = performance.now()
   const child = spawn(process.execPath, [file], {
     detached: true,
+    env: { ...process.env, TAP_TIMEOUT: String(FILE_DEADLINE_MS / 1000) },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let failed = 0

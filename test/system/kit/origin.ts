@@ -35,7 +35,8 @@ export class Origin {
         const target = head.split(' ')[1] ?? ''
         head = head.slice(end + 4)
         this.requestCount += 1
-        void answer(socket, photos.get(target), mannerOf(target))
+        // The client may go at any time.
+        answer(socket, photos.get(target), mannerOf(target)).catch(() => socket.destroy())
       })
     })
   }
