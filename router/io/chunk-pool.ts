@@ -24,11 +24,25 @@ export class ChunkPool {
   readonly #small: Chunk[] = []
   readonly #large: Chunk[] = []
 
+  #largeOutCount = 0
+
+  /** Whether an idle connection may sit on a large chunk. */
+  get hasLargeToSpare(): boolean {
+    return this.#largeOutCount <= LARGE_CHUNKS_OUT
+  }
+
   take(isLarge: boolean): Chunk {
+    if (isLarge) this.#largeOutCount++
     return (isLarge ? this.#large : this.#small).pop() ?? make(isLarge)
   }
 
+  /** A chunk that a dead connection may still hold is lost to the pool: only counted back. */
+  lose(chunk: Chunk): void {
+    if (chunk.isLarge) this.#largeOutCount--
+  }
+
   give(chunk: Chunk): void {
+    this.lose(chunk)
     const spare = chunk.isLarge ? this.#large : this.#small
     if (spare.length < SPARE_CHUNKS) spare.push(chunk)
   }
@@ -39,4 +53,5 @@ function make(isLarge: boolean): Chunk {
   return { bytes, base: HEAD_ROOM_BYTES, landing: bytes.subarray(HEAD_ROOM_BYTES), isLarge }
 }
 
-const SPARE_CHUNKS = 64
+const SPARE_CHUNKS = 256
+const LARGE_CHUNKS_OUT = 512

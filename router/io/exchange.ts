@@ -247,9 +247,7 @@ export class Exchange implements TimerNode, UpstreamUser {
       this.#discard()
       return
     }
-    // What the kernel still holds of a dead connection is dropped with it; the chunks are not
-    // given back, since a write may hold them yet: the collector takes them.
-    this.#held.length = 0
+    this.#loseHeld()
     this.#dropUpstream()
     this.#after = AFTER.nothing
     this.record.end = end
@@ -697,8 +695,14 @@ export class Exchange implements TimerNode, UpstreamUser {
       this.#framing === FRAMING.length ||
       (this.#framing === FRAMING.chunked && this.head.versionMinor === 1)
     this.#after = isShownByFraming ? AFTER.cut : AFTER.reset
-    this.#held.length = 0
+    this.#loseHeld()
     this.#finish()
+  }
+
+  /** Writes of a dying connection may hold chunks yet: the collector takes those, not the pool. */
+  #loseHeld(): void {
+    for (const chunk of this.#held) this.#lane.chunks.lose(chunk)
+    this.#held.length = 0
   }
 
   #dropUpstream(): void {

@@ -164,7 +164,9 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
 
   #next(chunk: Chunk, use: ChunkUse): Buffer | undefined {
     const { chunks } = this.cache.lane
-    const isLarge = this.#user?.wantsLargeChunk ?? false
+    // Whoever needed a large chunk will again: one read and one write more are spared each time.
+    const isLarge =
+      this.#user?.wantsLargeChunk === true || (chunk.isLarge && chunks.hasLargeToSpare)
     if (use === CHUNK.free) {
       if (chunk.isLarge === isLarge && this.#readAt === chunk.base) return undefined
       if (chunk.isLarge !== isLarge) {
