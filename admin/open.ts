@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import type { AdminConfig } from '../common/config/config.ts'
@@ -65,6 +65,9 @@ function readToken(file: string): string {
 /** Makes the folder; removes a socket that a dead process left. */
 async function takePlace(path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true })
+  const file = lstatSync(path, { throwIfNoEntry: false })
+  if (file === undefined) return
+  if (!file.isSocket()) throw new Error('another file stands there, which is no socket')
   const state = await new Promise<string>((resolve) => {
     const socket = connect(path)
     socket.once('connect', () => {
