@@ -1,0 +1,130 @@
+import type { MonotonicMs } from '../../common/net/units.ts'
+import { reasonOf } from './mount-machine.ts'
+import type { MountMachine, MountRecord } from './mount-machine.ts'
+
+/** What `GET /health` says, and with which status. */
+export interface MountAnswer {
+  readonly httpStatus: 200 | 503
+  readonly body: MountAnswerBody
+}
+
+export interface MountAnswerBody {
+  readonly status: 'up' | 'down' | 'draining'
+  /** One sentence. */
+  readonly reason: string
+  /** Share of the healthy capacity, 0 to 1; 0 unless up. */
+  readonly weight: number
+  /** This boot of the box. */
+  readonly boot: string
+  /** This cache's content: another one after it was emptied; null until it is known. */
+  readonly cache: string | null
+  readonly mounts: readonly MountStatus[]
+  readonly scripts: readonly {
+    readonly command: string
+    readonly up: boolean
+    readonly reason: string
+  }[]
+}
+
+export interface MountStatus {
+  readonly path: string
+  readonly up: boolean
+  readonly reason: string
+  /** ISO 8601. */
+  readonly since: string
+  readonly latencyMs: number | null
+  readonly freeBytes: number | null
+  readonly freeInodes: number | null
+  readonly source: string | null
+  readonly type: string | null
+  readonly options: readonly string[]
+}
+
+/** The answer as of now, from the last looks alone: it never waits for a disk. */
+export function answerOf(machine: MountMachine, boot: string, now: MonotonicMs): MountAnswer {
+  const { isDraining, mounts, scripts } = machine
+  const share = healthyShare(mounts)
+  const failedScript = scripts.find((script) => !script.isUp)
+  const isWhole = mounts.every((mount) => mount.isUp)
+  const isUp =
+    !isDraining &&
+    failedScript === undefined &&
+    share > 0 &&
+    (isWhole || machine.partial === 'weight')
+  return {
+    httpStatus: isUp ? 200 : 503,
+    body: {
+      status: isDraining ? 'draining' : isUp ? 'up' : 'down',
+      reason: isDraining ? 'draining: this box is being stopped' : reasonInAll(machine, now),
+      weight: isUp ? share : 0,
+      boot,
+      cache: identityOf(mounts),
+      mounts: mounts.map((mount) => statusOf(mount, now)),
+      scripts: scripts.map(({ config, isUp, reason }) => {
+        return { command: config.command.join(' '), up: isUp, reason }
+      }),
+    },
+  }
+}
+
+/** By size as last seen; a mount never seen counts as the others do on average. */
+function healthyShare(mounts: readonly MountRecord[]): number {
+  if (mounts.length === 0) return 1
+  const known = mounts.flatMap((mount) => mount.space?.sizeBytes ?? [])
+  const mean = known.length === 0 ? 1 : sum(known) / known.length
+  const sizeOf = (mount: MountRecord): number => mount.space?.sizeBytes ?? mean
+  const whole = sum(mounts.map(sizeOf))
+  const up = sum(mounts.filter((mount) => mount.isUp).map(sizeOf))
+  return whole > 0 ? Math.round((up / whole) * SHARE_STEPS) / SHARE_STEPS : 0
+}
+
+function reasonInAll({ mounts, scripts }: MountMachine, now: MonotonicMs): string {
+  const failing = mounts.filter((mount) => !mount.isUp)
+  const failedScript = scripts.find((script) => !script.isUp)
+  if (failedScript !== undefined) {
+    return `${failedScript.config.command[0] ?? 'script'}: ${failedScript.reason}`
+  }
+  const [first] = failing
+  if (first === undefined) return 'all is well'
+  const reason = reasonOf(first, now)
+  if (mounts.length === 1) return reason
+  return `${failing.length} of ${mounts.length} mounts failing: ${reason}`
+}
+
+function statusOf(mount: MountRecord, now: MonotonicMs): MountStatus {
+  const { config, isUp, sinceMs, last } = mount
+  return {
+    path: config.path,
+    up: isUp,
+    reason: reasonOf(mount, now),
+    since: new Date(sinceMs).toISOString(),
+    latencyMs: last?.latencyMs ?? null,
+    freeBytes: last?.space?.freeBytes ?? null,
+    freeInodes: last?.space?.freeInodes ?? null,
+    source: last?.entry?.source ?? null,
+    type: last?.entry?.type ?? null,
+    options: last?.entry?.options ?? [],
+  }
+}
+
+/** One mount's token as it is; of several, one that changes when any of them does. */
+function identityOf(mounts: readonly MountRecord[]): string | null {
+  const tokens = mounts.flatMap((mount) => mount.token ?? [])
+  if (tokens.length === 0 || tokens.length < mounts.length) return null
+  if (tokens.length === 1) return tokens[0] ?? null
+  return fnv1a64(tokens.join('\n'))
+}
+
+/** FNV-1a, 64 bits, in hex: tells identities apart, keeps no secrets. */
+function fnv1a64(text: string): string {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+  }
+  return hash.toString(16).padStart(16, '0')
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
+
+/** Shares are told to a millionth. */
+const SHARE_STEPS = 1_000_000

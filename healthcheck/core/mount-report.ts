@@ -1,0 +1,153 @@
+import type { FreeBound, MountConfig } from '../../common/config/config.ts'
+import { printable } from './blame.ts'
+import { isReadOnly } from './mount-info.ts'
+import type { MountEntry } from './mount-info.ts'
+
+/** What one look at a mount found; later parts are missing where an earlier one failed. */
+export interface MountReport {
+  /** undefined: nothing is mounted there. */
+  readonly entry: MountEntry | undefined
+  /** Where the configured source is mounted instead, if it is. */
+  readonly elsewhere: string | undefined
+  /** Whether the entry's source is the configured one, links followed. */
+  readonly isSource: boolean
+  readonly space: MountSpace | undefined
+  /** Of write, fsync, read and delete together. */
+  readonly latencyMs: number | undefined
+  /** The cache's identity, kept in the mount. */
+  readonly token: string | undefined
+  /** Hex, of the canary file. */
+  readonly canarySha256: string | undefined
+  /** I/O errors that the file system has counted itself (ext4). */
+  readonly errorCount: number
+  /** The step that failed, and how. */
+  readonly failure: MountFailure | undefined
+}
+
+export interface MountSpace {
+  readonly sizeBytes: number
+  readonly freeBytes: number
+  /** 0: the file system has no fixed number of inodes. */
+  readonly inodes: number
+  readonly freeInodes: number
+}
+
+export interface MountFailure {
+  readonly step: 'look' | 'write' | 'sync' | 'read' | 'delete' | 'canary' | 'identity' | 'process'
+  readonly code: string
+  readonly message: string
+}
+
+/** A report of nothing but a failure. */
+export function failedReport(failure: MountFailure): MountReport {
+  return {
+    entry: undefined,
+    elsewhere: undefined,
+    isSource: true,
+    space: undefined,
+    latencyMs: undefined,
+    token: undefined,
+    canarySha256: undefined,
+    errorCount: 0,
+    failure,
+  }
+}
+
+/** Whether the mount is as it should be, and in one sentence why not. */
+export function judgeMount(
+  config: MountConfig,
+  report: MountReport,
+): { readonly isUp: boolean; readonly reason: string } {
+  const wrong = wrongMount(config, report)
+  if (wrong !== undefined) return { isUp: false, reason: `${printable(config.path)} ${wrong}` }
+  const { errorCount } = report
+  const reason =
+    errorCount > 0 ? `well, but its file system has counted ${errorCount} errors` : 'well'
+  return { isUp: true, reason }
+}
+
+function wrongMount(config: MountConfig, report: MountReport): string | undefined {
+  const { entry, failure, elsewhere } = report
+  if (failure?.step === 'process' || failure?.step === 'look') return failureInWords(failure)
+  if (entry === undefined) {
+    const there =
+      elsewhere === undefined
+        ? ''
+        : `: ${config.source ?? ''} is mounted at ${printable(elsewhere)}`
+    return `is not mounted${there}`
+  }
+  if (config.type !== undefined && entry.type !== config.type) {
+    return `has type ${printable(entry.type)} instead of ${config.type}`
+  }
+  if (!report.isSource) {
+    return `is mounted from ${printable(entry.source)} instead of ${config.source ?? ''}`
+  }
+  if (isReadOnly(entry)) return 'is mounted read-only'
+  const missing = config.options.find((option) => !entry.options.includes(option))
+  if (missing !== undefined) return `is mounted without the option ${missing}`
+  // A full disk shows in its numbers before it shows in a write; the numbers say more.
+  return (
+    wrongSpace(config, report) ??
+    (failure && failureInWords(failure)) ??
+    wrongCanary(config, report)
+  )
+}
+
+function wrongSpace(config: MountConfig, { space }: MountReport): string | undefined {
+  if (space === undefined) return undefined
+  const { freeBytes, sizeBytes, freeInodes, inodes } = space
+  if (isBelow(config.minFree, freeBytes, sizeBytes)) {
+    return `has ${amountOf(config.minFree, freeBytes, sizeBytes)} of its bytes free, less than ${boundOf(config.minFree)}`
+  }
+  if (inodes > 0 && isBelow(config.minInodes, freeInodes, inodes)) {
+    return `has ${amountOf(config.minInodes, freeInodes, inodes)} of its inodes free, less than ${boundOf(config.minInodes)}`
+  }
+  return undefined
+}
+
+function wrongCanary(config: MountConfig, report: MountReport): string | undefined {
+  const { canary } = config
+  if (canary === undefined || report.canarySha256 === canary.sha256.toLowerCase()) return undefined
+  return `has a wrong canary file ${canary.file}: its SHA-256 is ${report.canarySha256 ?? 'unknown'}`
+}
+
+function failureInWords({ step, code, message }: MountFailure): string {
+  const why = WORDS[code] ?? printable(`${code} ${message}`)
+  return `${STEPS[step]}: ${why}`
+}
+
+function isBelow(bound: FreeBound, free: number, whole: number): boolean {
+  return bound.type === 'share' ? free * 100 < bound.pct * whole : free < bound.amount
+}
+
+const amountOf = (bound: FreeBound, free: number, whole: number): string =>
+  bound.type === 'share' ? `${whole > 0 ? ((free * 100) / whole).toFixed(1) : 0} %` : String(free)
+
+const boundOf = (bound: FreeBound): string =>
+  bound.type === 'share' ? `${bound.pct} %` : String(bound.amount)
+
+const STEPS: Record<MountFailure['step'], string> = {
+  look: 'cannot be looked at',
+  write: 'cannot be written',
+  sync: 'cannot be synced',
+  read: 'cannot be read',
+  delete: 'cannot be deleted from',
+  canary: 'has a canary file that cannot be read',
+  identity: "cannot keep the cache's identity",
+  process: 'cannot be checked',
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  EIO: 'I/O error',
+  ENOSPC: 'no space or no inode left',
+  EROFS: 'read-only file system',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENOENT: 'no such file',
+  ENODEV: 'the device is gone',
+  ENXIO: 'the device is gone',
+  ESHUTDOWN: 'the file system has shut down',
+  EUCLEAN: 'the file system is damaged',
+  ESTALE: 'stale file handle',
+  EDQUOT: 'quota exceeded',
+}

@@ -1,0 +1,135 @@
+import type { MountcheckConfig, ScriptCheckConfig } from '../../common/config/config.ts'
+import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { Clock } from '../../common/runtime/clock.ts'
+import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
+import { answerOf } from '../core/mount-answer.ts'
+import type { MountAnswer } from '../core/mount-answer.ts'
+import { createMountMachine, nextMountDeadline, stepMounts } from '../core/mount-machine.ts'
+import type { MountEffect, MountEvent, ScriptConfig } from '../core/mount-machine.ts'
+import { createMountProber } from './mount-prober.ts'
+import type { MountProber, ProcessNotes } from './mount-prober.ts'
+import { createScriptProber } from './script-probe.ts'
+
+/** Looks at a cache server's mounts and runs its scripts, each on its own schedule. */
+export interface MountChecker {
+  start(): void
+  /** What to answer now, from what is known; never waits. */
+  answer(): MountAnswer
+  /** From now on every answer is 503, draining. */
+  drain(): void
+  reconfigure(config: MountcheckConfig): void
+  stop(): void
+}
+
+export interface MountCheckerComponents {
+  readonly clock: Clock
+  readonly onEvent: (event: EdgeEvent) => void
+  readonly notes: ProcessNotes
+}
+
+/** `boot` is this boot of the box. */
+export function createMountChecker(
+  { clock, onEvent, notes }: MountCheckerComponents,
+  init: { readonly config: MountcheckConfig; readonly boot: string },
+): MountChecker {
+  const machine = createMountMachine()
+  const probers = new Map<string, MountProber>()
+  let { config } = init
+  let isStopped = false
+  const scripts = createScriptProber({
+    clock,
+    lateMs: () => 0,
+    isLinkUp: () => true,
+    localAddress: undefined,
+  })
+  const driver = createDeadlineDriver({
+    clock,
+    nextDeadline: () => nextMountDeadline(machine),
+    onDeadline: () => {
+      // What a process has answered meanwhile is read before its deadline counts.
+      setImmediate(() => {
+        run({ type: 'deadline' })
+      })
+    },
+  })
+
+  function run(event: MountEvent): void {
+    if (isStopped) return
+    const moment = { now: clock.now(), wallMs: clock.wallMs() }
+    for (const effect of stepMounts(machine, event, moment)) apply(effect)
+    driver.rearm()
+  }
+
+  function apply(effect: MountEffect): void {
+    switch (effect.type) {
+      case 'look':
+        proberOf(effect.mount.path).look(effect.run, effect.mount, (report) => {
+          run({ type: 'report', run: effect.run, report })
+        })
+        return
+      case 'script':
+        scripts.run(scriptTarget(effect.script), ({ result, reason }) => {
+          run({ type: 'script', run: effect.run, isUp: result === 'passed', reason })
+        })
+        return
+      case 'tell':
+        onEvent(effect.event)
+        return
+    }
+  }
+
+  function proberOf(path: string): MountProber {
+    const prober = probers.get(path) ?? createMountProber(path, notes)
+    probers.set(path, prober)
+    return prober
+  }
+
+  function configure(): void {
+    const paths = new Set(config.mounts.map((mount) => mount.path))
+    for (const [path, prober] of probers) {
+      if (paths.has(path)) continue
+      prober.stop()
+      probers.delete(path)
+    }
+    run({ type: 'configure', config })
+  }
+
+  return {
+    start: configure,
+    answer: () => answerOf(machine, init.boot, clock.now()),
+    drain() {
+      run({ type: 'drain' })
+    },
+    reconfigure(next) {
+      config = next
+      configure()
+    },
+    stop() {
+      isStopped = true
+      driver.stop()
+      for (const prober of probers.values()) prober.stop()
+    },
+  }
+}
+
+/** A script of the mount check is a script check that knows no address. */
+function scriptTarget(script: ScriptConfig) {
+  const { command, intervalMs, timeoutMs } = script
+  const name = command.join(' ')
+  const check: ScriptCheckConfig = {
+    name,
+    type: 'script',
+    command,
+    user: undefined,
+    dynamic: false,
+    intervalMs,
+    fastIntervalMs: intervalMs,
+    downIntervalMs: intervalMs,
+    timeoutMs,
+    fall: 1,
+    rise: 1,
+    jitterPct: 0,
+    port: undefined,
+  }
+  return { key: name, check, address: '', port: undefined, server: '' }
+}

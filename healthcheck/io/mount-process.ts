@@ -1,0 +1,27 @@
+import '../../common/runtime/first.ts'
+import type { MountConfig } from '../../common/config/config.ts'
+import type { MountReport } from '../core/mount-report.ts'
+import { lookAtMount } from './mount-look.ts'
+
+// The entry of the process that looks at one mount, when told to, for as long as its parent lives.
+
+/** What the parent sends: look now. */
+export interface LookMessage {
+  readonly run: number
+  readonly mount: MountConfig
+}
+
+/** What comes back, sooner or later. */
+export interface ReportMessage {
+  readonly run: number
+  readonly report: MountReport
+}
+
+// The service manager signals the whole group: the parent decides when it is over.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => undefined)
+process.on('disconnect', () => process.exit(0))
+process.on('message', ({ run, mount }: LookMessage) => {
+  const answer: ReportMessage = { run, report: lookAtMount(mount) }
+  // A parent that has gone meanwhile is told by 'disconnect'.
+  process.send?.(answer, undefined, undefined, () => undefined)
+})

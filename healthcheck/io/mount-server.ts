@@ -1,0 +1,46 @@
+import type { AddressInfo } from 'node:net'
+import fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { ApplianceError } from '../../common/runtime/appliance-error.ts'
+import type { MountAnswer } from '../core/mount-answer.ts'
+
+/** `GET` and `HEAD /health` on one address. */
+export interface MountServer {
+  readonly address: string
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Opens the server; throws `MNT_LISTEN_FAILED` with a sentence where it can't listen. */
+export async function openMountServer(
+  answer: () => MountAnswer,
+  { address, port }: { readonly address: string; readonly port: number },
+): Promise<MountServer> {
+  const app: FastifyInstance = fastify({
+    forceCloseConnections: true,
+    connectionTimeout: 10_000,
+    keepAliveTimeout: 75_000,
+    requestTimeout: 10_000,
+    bodyLimit: 1024,
+  })
+  app.get('/health', (_request, reply) => {
+    const { httpStatus, body } = answer()
+    return reply
+      .code(httpStatus)
+      .header('Cache-Control', 'no-store')
+      .type('application/json')
+      .send(JSON.stringify(body))
+  })
+  try {
+    await app.listen({ host: address, port })
+  } catch (cause) {
+    const message = `Cannot listen on ${address} port ${port} (mountcheck.listen): ${(cause as Error).message}`
+    throw new ApplianceError('MNT_LISTEN_FAILED', message, { cause })
+  }
+  const bound = app.server.address() as AddressInfo
+  return {
+    address: bound.address,
+    port: bound.port,
+    close: () => app.close(),
+  }
+}
