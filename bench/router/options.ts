@@ -13,6 +13,10 @@ export interface BenchOptions {
   readonly pairs: number
   readonly sliceMs: number
   readonly warmUpMs: number
+  /** Of a proxy's first cell: V8 compiles what is hot only after a while. */
+  readonly firstWarmUpMs: number
+  /** All cells together; Infinity: as long as they take. */
+  readonly budgetMs: number
   readonly latencySlices: number
   readonly latencySliceMs: number
   readonly idleConnections: number
@@ -96,7 +100,9 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
     before: values.before,
     pairs: count('pairs', isQuick ? 4 : 8),
     sliceMs: count('slice', isQuick ? 600 : isChosen ? 1000 : 2500),
-    warmUpMs: isQuick ? 400 : 1000,
+    warmUpMs: isQuick ? 300 : 1000,
+    firstWarmUpMs: isQuick ? 2000 : 3000,
+    budgetMs: isQuick ? 48_000 : Infinity,
     latencySlices: count('latency', isQuick ? 2 : isChosen ? 0 : 10),
     latencySliceMs: count('latency-slice', isQuick ? 500 : 3000),
     idleConnections: count('idle', isShort ? 0 : 4000),

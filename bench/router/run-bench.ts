@@ -88,14 +88,24 @@ async function measure(stage: Stage, options: BenchOptions): Promise<number> {
   print(introduction(peers, stage, options))
 
   const results: CellResult[] = []
-  for (const cell of options.cells) {
+  for (const [index, cell] of options.cells.entries()) {
+    const left = startedAt + options.budgetMs - performance.now()
+    const time = {
+      warmUpMs: index === 0 ? options.firstWarmUpMs : options.warmUpMs,
+      budgetMs: left / (options.cells.length - index),
+    }
     const set = setOf(library, cell.sizeKb)
     await settle(tally)
-    const result = await measureCell(cell, set, tally, cellGround)
+    const result = await measureCell(cell, set, tally, cellGround, time)
     results.push(result)
     print(cellTable(result, OURS))
-    if (options.isProfiling && options.isOursIn) {
-      print(await profileCell(cell, set, ground, load, (peer) => untilReady(peer, stage, library)))
+    const ours = peers.find(({ name }) => name === OURS)
+    if (options.isProfiling && ours !== undefined) {
+      print(
+        await profileCell(cell, set, ground, load, ours, (peer) =>
+          untilReady(peer, stage, library),
+        ),
+      )
     }
   }
   for (const peer of peers) await stage.stop(peer.child)
