@@ -42,15 +42,16 @@ async function run(args: string[]): Promise<number> {
   const box = options.values['box'] ?? hostname()
   const log = createLog('router', box)
   const telemetry = new RouterTelemetry()
-  let service: RouterService
   try {
-    service = await RouterService.start({ file, box, log }, telemetry)
+    const service = await RouterService.start({ file, box, log }, telemetry)
+    return await serve(service, telemetry, log)
   } catch (error) {
     if (!(error instanceof ConfigRefused)) throw error
     for (const problem of error.problems) printError(problem)
     return EXIT.failed
+  } finally {
+    telemetry.close()
   }
-  return serve(service, telemetry, log)
 }
 
 async function serve(
@@ -85,7 +86,7 @@ async function serve(
   })
   try {
     const admin = await openAdmin(control, service.config.admin).catch((error: unknown) => {
-      service.primary.kill()
+      service.abandon()
       throw error
     })
     await control.follow()
@@ -95,12 +96,11 @@ async function serve(
     if (service.primary.isReady) log.info({ generation: service.generation }, 'router serves')
     await told
     const end = await Promise.race([service.stop(), killed])
-    if (end === 'killed') service.primary.kill()
+    if (end === 'killed') service.abandon()
     await admin.close()
     log.info({}, 'router has stopped')
     return EXIT.ok
   } finally {
-    telemetry.close()
     forget()
   }
 }

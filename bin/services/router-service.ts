@@ -221,6 +221,14 @@ export class RouterService {
     await this.tables.close()
   }
 
+  /** Ends everything at once. */
+  abandon(): void {
+    clearInterval(this.#poll)
+    this.primary.kill()
+    this.prober.stop()
+    void this.tables.close()
+  }
+
   /** Writes an event down where log, metrics and status find it. */
   report(event: EdgeEvent): void {
     this.events.add(event)

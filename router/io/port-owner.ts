@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 
 const LISTEN_STATE = '0A'
 
@@ -13,9 +14,14 @@ export function findPortOwner(port: number): string | undefined {
   if (sockets.size === 0) return undefined
   for (const pid of entries('/proc').filter((name) => /^\d+$/.test(name)))
     for (const fd of entries(`/proc/${pid}/fd`))
-      if (sockets.has(linkOf(`/proc/${pid}/fd/${fd}`)))
-        return `${readText(`/proc/${pid}/comm`).trim()} (pid ${pid})`
+      if (sockets.has(linkOf(`/proc/${pid}/fd/${fd}`))) return `${programOf(pid)} (pid ${pid})`
   return undefined
+}
+
+/** `nginx` of `nginx: master process …`, `node` of `/usr/bin/node …`. */
+function programOf(pid: string): string {
+  const [first = ''] = readText(`/proc/${pid}/cmdline`).split(/[\0 :]/)
+  return basename(first) || readText(`/proc/${pid}/comm`).trim()
 }
 
 /** `socket:[inode]` of each listener; proc(5) has the columns. */
