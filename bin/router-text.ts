@@ -161,10 +161,11 @@ function summaryOf(group: Simulation['groups'][number]): string {
 
 /** What a command changed: a line for each cache. */
 export function changedText({ caches }: Changed): string[] {
-  return caches.map(
-    (cache) =>
-      `${cache.pool}/${cache.name}: ${stateWords(cache)}, weight ${weightWords(cache)}${cache.weight === cache.configuredWeight ? '' : ' (configured)'}`,
-  )
+  return caches.map((cache) => {
+    const { configuredWeight: configured, weight } = cache
+    const was = weight === configured ? '' : ` (configured: ${configured})`
+    return `${cache.pool}/${cache.name}: ${stateWords(cache)}, weight ${weight}${was}`
+  })
 }
 
 /** How wide lines may be: a terminal's width, 80 where it does not say, no limit for a file. */

@@ -36,7 +36,7 @@ void t.test('in a file nothing is cut, and several pools are told apart', (t) =>
   t.end()
 })
 
-void t.test('a drained cache, and one that carries a part, say so', (t) => {
+void t.test('a drained cache, and one with another weight, say so', (t) => {
   t.strictSame(
     changedText({
       caches: [
@@ -44,7 +44,7 @@ void t.test('a drained cache, and one that carries a part, say so', (t) => {
         { ...sampleCache, factor: 0.5, weight: 3 },
       ],
     }),
-    ['caches/cache-1: up, drained, weight 1', 'caches/cache-1: up, weight 3 (1) x0.5 (configured)'],
+    ['caches/cache-1: up, drained, weight 1', 'caches/cache-1: up, weight 3 (configured: 1)'],
   )
   t.end()
 })
