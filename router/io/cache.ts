@@ -87,7 +87,7 @@ export class Cache implements UpstreamServer {
   keep(connection: UpstreamConnection): boolean {
     if (this.#isRetired || this.#idle.length >= this.#maxIdle) return false
     this.#idle.push(connection)
-    this.#idleList.arm(connection, this.lane.now())
+    this.#idleList.arm(connection, this.lane.nowMs)
     return true
   }
 

@@ -71,7 +71,8 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   constructor(lane: ClientLane, listener: ListenerState, socket: Socket, client?: PeerAddress) {
     this.lane = lane
     this.listener = listener
-    this.#openedAt = lane.now()
+    lane.tick()
+    this.#openedAt = lane.nowMs
     const isTls = socket instanceof TLSSocket
     const address = plainAddress(client?.address ?? socket.remoteAddress ?? '')
     this.port = client?.port ?? socket.remotePort ?? 0
@@ -112,14 +113,14 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   /** Answers by the router itself and ends the exchange. */
   answer(exchange: Exchange, answer: OwnAnswer, end: number): void {
     const isRefusal = end === END.refused && CLOSING_STATUSES.has(answer.status)
-    const keeps = !isRefusal && this.mayKeep(exchange.head.isKeepAlive, this.lane.now())
+    const keeps = !isRefusal && this.mayKeep(exchange.head.isKeepAlive, this.lane.nowMs)
     const context = this.#ownContext(exchange, keeps)
     this.#answer(exchange, answer, end, keeps, (out) => writeOwnAnswer(out, 0, answer, context))
   }
 
   /** Answers with a route's redirect. */
   redirect(exchange: Exchange, redirect: CompiledRedirect): void {
-    const keeps = this.mayKeep(exchange.head.isKeepAlive, this.lane.now())
+    const keeps = this.mayKeep(exchange.head.isKeepAlive, this.lane.nowMs)
     const context = this.#ownContext(exchange, keeps)
     const { bytes, head } = exchange
     this.#answer(exchange, redirect.answer, END.ownAnswer, keeps, (out) =>
@@ -238,6 +239,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
 
   onBytes(length: number): undefined {
     const { lane } = this
+    lane.tick()
     lane.counters.add(GLOBAL.bytesIn, length)
     if (this.#isClosing) {
       this.#linger(length)
@@ -260,6 +262,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   }
 
   onEnd(): void {
+    this.lane.tick()
     const exchange = this.#exchange
     const hasAsked = exchange !== undefined && exchange.phase !== PHASE.head
     if (hasAsked) {
@@ -275,6 +278,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   }
 
   onDrained(): void {
+    this.lane.tick()
     if (this.#wait === WAIT.send) {
       disarm(this)
       this.#wait = WAIT.nothing
@@ -284,6 +288,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   }
 
   onGone(): void {
+    this.lane.tick()
     this.#gone()
   }
 
@@ -381,7 +386,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
 
   #arm(wait: number): void {
     const { timers } = this.listener
-    const now = this.lane.now()
+    const now = this.lane.nowMs
     this.#wait = wait
     if (wait === WAIT.head) timers.head.arm(this, now)
     else if (wait === WAIT.idle) timers.idle.arm(this, now)

@@ -148,7 +148,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#client = client
     this.phase = PHASE.head
     this.filled = 0
-    this.#startedAt = this.#lane.now()
+    this.#startedAt = this.#lane.nowMs
     this.head.setLimits(listener.headLimits)
     this.head.reset()
     const { record } = this
@@ -255,7 +255,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   }
 
   onConnected(): void {
-    const now = this.#lane.now()
+    const now = this.#lane.nowMs
     this.record.connectUs = micros(now - this.#sentAt)
     this.#send(now)
   }
@@ -414,13 +414,13 @@ export class Exchange implements TimerNode, UpstreamUser {
     }
     this.#upstream = upstream
     this.record.connectUs = -1
-    this.#send(this.record.attempts === 1 ? this.#startedAt : this.#lane.now())
+    this.#send(this.record.attempts === 1 ? this.#startedAt : this.#lane.nowMs)
   }
 
   #connect(cache: Cache): void {
     const group = this.#group!
     this.phase = PHASE.connecting
-    this.#sentAt = this.#lane.now()
+    this.#sentAt = this.#lane.nowMs
     group.connectTimers.arm(this, this.#sentAt)
     this.#upstream = cache.open(this)
   }
@@ -493,7 +493,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     const answer = this.#answer
     const { record } = this
     const { counters } = this.#lane
-    const now = this.#lane.now()
+    const now = this.#lane.nowMs
     cache.noteSuccess(this.#isTrial)
     this.#isTrial = false
     record.firstByteUs = micros(now - this.#sentAt)
@@ -603,7 +603,7 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   /** Starts the wait for the body's next bytes; false when the whole photo's time is up. */
   #armBody(): boolean {
-    const now = this.#lane.now()
+    const now = this.#lane.nowMs
     if (this.#photoDeadlineAt > 0 && now >= this.#photoDeadlineAt) {
       this.#cut(END.timedOut)
       return false
@@ -617,7 +617,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     disarm(this)
     const upstream = this.#upstream
     this.#upstream = undefined
-    this.record.upstreamUs = micros(this.#lane.now() - this.#chosenAt)
+    this.record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
     this.#leaveCache()
     if (isClean && this.#answer.isKeepAlive) upstream?.release()
     else upstream?.destroy()
@@ -668,7 +668,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   }
 
   #isWithinBudget(): boolean {
-    if (this.#group?.pool.budget.spend(this.#lane.now()) === true) return true
+    if (this.#group?.pool.budget.spend(this.#lane.nowMs) === true) return true
     this.#lane.counters.add(GLOBAL.retryBudgetExhausted, 1)
     return false
   }
@@ -711,7 +711,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     if (this.#isTrial) this.#cache?.suspicion.dropTrial()
     this.#isTrial = false
     if (this.#cache !== undefined && this.record.upstreamUs < 0) {
-      this.record.upstreamUs = micros(this.#lane.now() - this.#chosenAt)
+      this.record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
     }
     this.#upstream = undefined
     this.#leaveCache()
@@ -732,7 +732,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.phase = PHASE.done
     const { record, head } = this
     const { counters } = this.#lane
-    record.durationUs = micros(this.#lane.now() - this.#startedAt)
+    record.durationUs = micros(this.#lane.nowMs - this.#startedAt)
     counters.add(GLOBAL.requestsActive, -1)
     counters.add(GLOBAL.ends + record.end, 1)
     counters.add(GLOBAL.fallbacks + record.fallback, 1)

@@ -100,6 +100,7 @@ export class GeneralLane {
         bodyTimeout: group.config.timeouts.betweenBytesMs,
         signal: handed.gone,
       })
+      handed.client.lane.tick()
       cache.noteSuccess(false)
       exchange.record.upstreamStatus = answer.statusCode
       handed.status = answer.statusCode
@@ -241,6 +242,7 @@ class HandedOver extends Duplex implements ClientSink {
   }
 
   override _final(done: () => void): void {
+    this.client.lane.tick()
     done()
     this.exchange.answered(this.status, this.bodyBytes, this.outcome, false)
   }

@@ -18,8 +18,13 @@ export interface Lane {
   replaceScratch(): void
   /** `Sun, 06 Nov 1994 08:49:37 GMT`, of this second. */
   readonly date: Uint8Array
-  /** Monotonic, milliseconds with fractions. */
-  now(): number
+  /**
+   * Monotonic, milliseconds with fractions: when the event loop came to what it does now. Reading
+   * the clock is dear beside what a request costs, so only the callbacks of sockets and timers do,
+   * by `tick`, and everything that follows from them has the same time.
+   */
+  readonly nowMs: number
+  tick(): void
   wallMs(): number
   /** Writes 32 random hexadecimal digits to `out`. */
   putRequestId(out: Uint8Array): void

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import type { AccessLogConfig, Config, GroupConfig, Pool } from '../../common/config/config.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { AccessRecord } from '../core/access-record.ts'
@@ -58,6 +59,7 @@ class WorkerLane implements PhotoServer, ClientLane {
   isDraining = false
   scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   date = httpDate(Date.now())
+  nowMs = performance.now()
 
   readonly #components: PhotoServerComponents
   readonly #connections = new Set<ClientConnection>()
@@ -87,12 +89,13 @@ class WorkerLane implements PhotoServer, ClientLane {
     this.general = new GeneralLane()
     this.#sweeper = setInterval(() => {
       this.date = httpDate(Date.now())
-      this.timers.sweep(monotonicMs(this.now()))
+      this.tick()
+      this.timers.sweep(monotonicMs(this.nowMs))
     }, SWEEP_MS)
   }
 
-  now(): number {
-    return performance.now()
+  tick(): void {
+    this.nowMs = performance.now()
   }
 
   wallMs(): number {

@@ -122,6 +122,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
 
   onBytes(length: number): Buffer | undefined {
     const user = this.#user
+    this.cache.lane.tick()
     if (user === undefined) {
       this.cache.lane.countStrayBytes()
       this.destroy()
@@ -157,6 +158,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
   }
 
   #ended(code: string): void {
+    this.cache.lane.tick()
     const user = this.#user
     this.destroy()
     user?.onAnswerEnd(code)
@@ -196,6 +198,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
   }
 
   readonly #onConnect = (): void => {
+    this.cache.lane.tick()
     this.#socket.removeListener('error', this.#onConnectError)
     const { landing } = this.#chunk
     this.#transport = this.cache.lane.openTransport(this.#socket, this, landing)
@@ -204,6 +207,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
   }
 
   readonly #onConnectError = (error: NodeJS.ErrnoException): void => {
+    this.cache.lane.tick()
     const user = this.#user
     this.destroy()
     user?.onConnectFailed(error.code ?? 'EUNKNOWN')
