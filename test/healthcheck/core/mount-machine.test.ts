@@ -1,0 +1,387 @@
+import t from 'tap'
+import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
+import { monotonicMs } from '../../../common/net/units.ts'
+import { answerOf } from '../../../healthcheck/core/mount-answer.ts'
+import {
+  createMountMachine,
+  nextMountDeadline,
+  stepMounts,
+} from '../../../healthcheck/core/mount-machine.ts'
+import type { MountEffect, MountEvent } from '../../../healthcheck/core/mount-machine.ts'
+import type { MountEntry } from '../../../healthcheck/core/mount-info.ts'
+import { failedReport, judgeMount } from '../../../healthcheck/core/mount-report.ts'
+import type { MountReport } from '../../../healthcheck/core/mount-report.ts'
+import { WALL_MS } from '../world.ts'
+
+const mount = (changes: Partial<MountConfig> = {}): MountConfig => ({
+  path: '/srv/photos',
+  source: undefined,
+  type: undefined,
+  options: [],
+  minFree: { type: 'share', pct: 5 },
+  minInodes: { type: 'share', pct: 5 },
+  intervalMs: 1000,
+  deadlineMs: 1000,
+  canary: undefined,
+  ...changes,
+})
+
+const entry: MountEntry = {
+  device: '8:17',
+  mountPoint: '/srv/photos',
+  type: 'xfs',
+  source: '/dev/sdb1',
+  options: ['rw', 'noatime'],
+}
+
+const well: MountReport = {
+  entry,
+  elsewhere: undefined,
+  isSource: true,
+  space: { sizeBytes: 1000, freeBytes: 500, inodes: 100, freeInodes: 50 },
+  latencyMs: 2,
+  token: 'abc',
+  canarySha256: undefined,
+  errorCount: 0,
+  failure: undefined,
+}
+
+const space = { sizeBytes: 1000, freeBytes: 500, inodes: 100, freeInodes: 50 }
+const failure = { step: 'write', code: 'EIO', message: '' } as const
+const judgements: {
+  name: string
+  config?: Partial<MountConfig>
+  report: Partial<MountReport>
+  reason: string
+}[] = [
+  { name: 'a mount that is well', report: {}, reason: 'well' },
+  { name: 'nothing mounted', report: { entry: undefined }, reason: '/srv/photos is not mounted' },
+  {
+    name: 'mounted elsewhere',
+    config: { source: '/dev/sdb1' },
+    report: { entry: undefined, elsewhere: '/mnt/x' },
+    reason: '/srv/photos is not mounted: /dev/sdb1 is mounted at /mnt/x',
+  },
+  {
+    name: 'another source',
+    config: { source: '/dev/sdc1' },
+    report: { isSource: false },
+    reason: '/srv/photos is mounted from /dev/sdb1 instead of /dev/sdc1',
+  },
+  {
+    name: 'another type',
+    config: { type: 'ext4' },
+    report: {},
+    reason: '/srv/photos has type xfs instead of ext4',
+  },
+  {
+    name: 'a missing option',
+    config: { options: ['noatime', 'nodev'] },
+    report: {},
+    reason: '/srv/photos is mounted without the option nodev',
+  },
+  {
+    name: 'a read-only mount',
+    report: {
+      entry: { ...entry, options: ['ro'] },
+      failure: { ...failure, code: 'EROFS' },
+    },
+    reason: '/srv/photos is mounted read-only',
+  },
+  {
+    name: 'too little space',
+    report: { space: { ...space, freeBytes: 49 } },
+    reason: '/srv/photos has 4.9 % of its bytes free, less than 5 %',
+  },
+  {
+    name: 'a full disk, by its numbers rather than by the write that failed',
+    report: { space: { ...space, freeBytes: 0 }, failure: { ...failure, code: 'ENOSPC' } },
+    reason: '/srv/photos has 0.0 % of its bytes free, less than 5 %',
+  },
+  {
+    name: 'an amount of space',
+    config: { minFree: { type: 'amount', amount: 501 } },
+    report: {},
+    reason: '/srv/photos has 500 of its bytes free, less than 501',
+  },
+  {
+    name: 'too few inodes',
+    report: { space: { ...space, freeInodes: 4 } },
+    reason: '/srv/photos has 4.0 % of its inodes free, less than 5 %',
+  },
+  {
+    name: 'a file system without a number of inodes',
+    report: { space: { ...space, inodes: 0, freeInodes: 0 } },
+    reason: 'well',
+  },
+  {
+    name: 'a failed write',
+    report: { failure },
+    reason: '/srv/photos cannot be written: I/O error',
+  },
+  {
+    name: 'an error nobody thought of',
+    report: { failure: { step: 'sync', code: 'EWEIRD', message: 'what' } },
+    reason: '/srv/photos cannot be synced: EWEIRD what',
+  },
+  {
+    name: 'a wrong canary',
+    config: { canary: { file: 'canary.jpg', sha256: 'AA' } },
+    report: { canarySha256: 'bb' },
+    reason: '/srv/photos has a wrong canary file canary.jpg: its SHA-256 is bb',
+  },
+  {
+    name: 'the right canary',
+    config: { canary: { file: 'c', sha256: 'AA' } },
+    report: { canarySha256: 'aa' },
+    reason: 'well',
+  },
+  {
+    name: 'errors that the file system counted',
+    report: { errorCount: 3 },
+    reason: 'well, but its file system has counted 3 errors',
+  },
+  {
+    name: 'a mount point with a newline in its name',
+    config: { path: '/srv/a\nb' },
+    report: { entry: undefined },
+    reason: '/srv/a b is not mounted',
+  },
+]
+for (const { name, config, report, reason } of judgements) {
+  void t.test(`judged: ${name}`, (t) => {
+    const judged = judgeMount(mount(config), { ...well, ...report })
+    t.same(judged, { isUp: reason.startsWith('well'), reason })
+    t.end()
+  })
+}
+
+/** A machine with its clock. */
+class Checker {
+  readonly machine = createMountMachine()
+  readonly told: string[] = []
+  nowMs = 0
+
+  constructor(changes: Partial<MountcheckConfig> = {}) {
+    const mounts = [mount()]
+    this.send({
+      type: 'configure',
+      config: {
+        boxes: [],
+        address: '',
+        port: 0,
+        partial: 'weight',
+        mounts,
+        scripts: [],
+        ...changes,
+      },
+    })
+  }
+
+  send(event: MountEvent): MountEffect[] {
+    const moment = { now: monotonicMs(this.nowMs), wallMs: WALL_MS + this.nowMs }
+    const effects = stepMounts(this.machine, event, moment)
+    for (const effect of effects) {
+      if (effect.type === 'tell')
+        this.told.push(`${this.nowMs} ${effect.event.event}: ${effect.event.reason}`)
+    }
+    return effects
+  }
+
+  report(run: number, report: Partial<MountReport> = {}): MountEffect[] {
+    return this.send({ type: 'report', run, report: { ...well, ...report } })
+  }
+
+  at(nowMs: number): this {
+    this.nowMs = nowMs
+    return this
+  }
+
+  answer() {
+    return answerOf(this.machine, 'boot-1', monotonicMs(this.nowMs))
+  }
+}
+
+void t.test('before the first look the answer is 503, then as the look says', (t) => {
+  const checker = new Checker()
+  t.match(checker.answer(), {
+    httpStatus: 503,
+    body: {
+      status: 'down',
+      weight: 0,
+      cache: null,
+      reason: '/srv/photos has not been looked at yet',
+    },
+  })
+  checker.at(5).report(1)
+  t.strictSame(checker.answer(), {
+    httpStatus: 200,
+    body: {
+      status: 'up',
+      reason: 'all is well',
+      weight: 1,
+      boot: 'boot-1',
+      cache: 'abc',
+      mounts: [
+        {
+          path: '/srv/photos',
+          up: true,
+          reason: 'well',
+          since: new Date(WALL_MS + 5).toISOString(),
+          latencyMs: 2,
+          freeBytes: 500,
+          freeInodes: 50,
+          source: '/dev/sdb1',
+          type: 'xfs',
+          options: ['rw', 'noatime'],
+        },
+      ],
+      scripts: [],
+    },
+  })
+  t.equal(nextMountDeadline(checker.machine), 1000, 'from start to start')
+  t.end()
+})
+
+void t.test(
+  'a silence past the deadline is 503, grows, never makes a second look, and ends by itself',
+  (t) => {
+    const checker = new Checker()
+    checker.at(5).report(1)
+    t.match(checker.at(1000).send({ type: 'deadline' }), [{ type: 'look', run: 2 }])
+    t.equal(nextMountDeadline(checker.machine), 2000)
+    checker.at(1999).send({ type: 'deadline' })
+    t.equal(checker.answer().httpStatus, 200)
+    checker.at(2000).send({ type: 'deadline' })
+    t.match(checker.answer(), {
+      httpStatus: 503,
+      body: { reason: 'no answer from /srv/photos for 1 s' },
+    })
+    t.same(checker.at(60_000).send({ type: 'deadline' }), [])
+    t.equal(nextMountDeadline(checker.machine), undefined)
+    t.match(checker.answer().body.reason, 'no answer from /srv/photos for 59 s')
+    t.match(checker.answer().body, { cache: 'abc' }, 'who it is, is still known')
+    // The disk is back: this late answer is not believed, the next one, at once, is.
+    t.match(checker.at(61_000).report(2), [{ type: 'look', run: 3 }])
+    t.match(checker.answer().body.reason, '/srv/photos answered only after 60 s')
+    checker.at(61_005).report(3)
+    t.equal(checker.answer().httpStatus, 200)
+    t.same(checker.told, [
+      '5 mount up: well',
+      '2000 mount down: no answer from /srv/photos for 1 s',
+      '61005 mount up: well',
+    ])
+    t.end()
+  },
+)
+
+void t.test('a late answer is late though no deadline event came first', (t) => {
+  const checker = new Checker()
+  checker.at(1001).report(1)
+  t.match(checker.answer().body.reason, '/srv/photos answered only after 1.001 s')
+  t.end()
+})
+
+const eight = Array.from({ length: 8 }, (_, index) => mount({ path: `/srv/${index}` }))
+
+void t.test('a part of the mounts gone leaves the rest its share by size as last seen', (t) => {
+  const checker = new Checker({ mounts: eight })
+  for (let run = 1; run <= 8; run += 1) checker.report(run)
+  t.equal(checker.answer().body.weight, 1)
+  t.match(checker.answer().body.cache, /^[0-9a-f]{16}$/)
+  const cache = checker.answer().body.cache
+  checker.at(1000).send({ type: 'deadline' })
+  checker.report(9, { entry: undefined, space: undefined, token: undefined })
+  t.match(checker.answer(), {
+    httpStatus: 200,
+    body: {
+      status: 'up',
+      weight: 0.875,
+      reason: '1 of 8 mounts failing: /srv/0 is not mounted',
+      cache,
+    },
+  })
+  checker.report(10, { space: { ...space, sizeBytes: 9000, freeBytes: 9000 } })
+  t.equal(checker.answer().body.weight, 0.9375, '15,000 of 16,000 bytes')
+  checker.report(11, { token: 'other' })
+  t.not(checker.answer().body.cache, cache, 'one emptied disk is another cache')
+  t.end()
+})
+
+void t.test('partial: down takes a part for the whole', (t) => {
+  const checker = new Checker({ mounts: eight, partial: 'down' })
+  for (let run = 1; run <= 7; run += 1) checker.report(run)
+  checker.report(8, { entry: undefined })
+  t.match(checker.answer(), { httpStatus: 503, body: { status: 'down', weight: 0 } })
+  t.end()
+})
+
+void t.test('all mounts gone is down, whatever partial says', (t) => {
+  const checker = new Checker({ mounts: eight })
+  for (let run = 1; run <= 8; run += 1) checker.report(run, { entry: undefined })
+  t.match(checker.answer(), { httpStatus: 503, body: { weight: 0 } })
+  t.end()
+})
+
+void t.test('any failing script is 503 with its reason, in its own rhythm', (t) => {
+  const scripts = [{ command: ['/bin/logic', 'x'], intervalMs: 5000, timeoutMs: 2000 }]
+  const checker = new Checker({ scripts })
+  checker.report(1)
+  t.match(checker.answer(), { httpStatus: 503, body: { reason: '/bin/logic: has not run yet' } })
+  checker.send({ type: 'script', run: 2, isUp: true, reason: 'exit 0' })
+  t.equal(checker.answer().httpStatus, 200)
+  checker.at(1000).send({ type: 'deadline' })
+  checker.report(3)
+  t.match(checker.at(5000).send({ type: 'deadline' }), [
+    { type: 'look' },
+    { type: 'script', run: 5 },
+  ])
+  checker.report(4)
+  checker.send({ type: 'script', run: 5, isUp: false, reason: 'exit 1: queue is full' })
+  t.match(checker.answer(), {
+    httpStatus: 503,
+    body: {
+      status: 'down',
+      reason: '/bin/logic: exit 1: queue is full',
+      scripts: [{ command: '/bin/logic x', up: false, reason: 'exit 1: queue is full' }],
+    },
+  })
+  t.end()
+})
+
+void t.test('draining is 503 whatever the disks say', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  checker.send({ type: 'drain' })
+  t.match(checker.answer(), { httpStatus: 503, body: { status: 'draining', weight: 0 } })
+  t.end()
+})
+
+void t.test('a reload keeps what is known of the mounts that stay', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  const mounts = [mount(), mount({ path: '/srv/new' })]
+  const config = {
+    boxes: [],
+    address: '',
+    port: 0,
+    partial: 'weight',
+    mounts,
+    scripts: [],
+  } as const
+  t.match(checker.at(10).send({ type: 'configure', config }), [
+    { type: 'look', mount: { path: '/srv/new' } },
+  ])
+  t.match(checker.answer().body.mounts, [{ up: true }, { up: false }])
+  t.end()
+})
+
+void t.test('a process that dies is a failed look, and the next one follows', (t) => {
+  const checker = new Checker()
+  checker
+    .at(3)
+    .report(1, failedReport({ step: 'process', code: '', message: 'ended with SIGKILL' }))
+  t.match(checker.answer().body.reason, '/srv/photos cannot be checked: ended with SIGKILL')
+  t.match(checker.at(1000).send({ type: 'deadline' }), [{ type: 'look', run: 2 }])
+  t.end()
+})

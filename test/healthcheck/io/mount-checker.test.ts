@@ -1,0 +1,258 @@
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
+import { systemClock } from '../../../common/runtime/clock.ts'
+import { openStateFolder } from '../../../common/runtime/state-folder.ts'
+import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
+import { parseMountInfo } from '../../../healthcheck/core/mount-info.ts'
+import { createMountChecker } from '../../../healthcheck/io/mount-checker.ts'
+import type { MountChecker } from '../../../healthcheck/io/mount-checker.ts'
+import { PROBE_FILE, TOKEN_FILE, lookAtMount } from '../../../healthcheck/io/mount-look.ts'
+import { createMountProber } from '../../../healthcheck/io/mount-prober.ts'
+import { openMountServer } from '../../../healthcheck/io/mount-server.ts'
+
+/** A mount that any user may write to: every Linux has one of these. */
+const writable = ((): string => {
+  const entries = parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'))
+  const found = ['/dev/shm', '/tmp', '/'].find((path) => {
+    try {
+      accessSync(path, constants.W_OK)
+      return entries.some(({ mountPoint }) => mountPoint === path)
+    } catch {
+      return false
+    }
+  })
+  if (found === undefined) throw new Error('there is no writable mount')
+  return found
+})()
+
+const tokenFile = join(writable, TOKEN_FILE)
+// What looks at a mount keeps no process alive by itself.
+const alive = setInterval(() => undefined, 1000)
+t.teardown(() => {
+  clearInterval(alive)
+  rmSync(tokenFile, { force: true })
+})
+
+const mount = (path: string, changes: Partial<MountConfig> = {}): MountConfig => ({
+  path,
+  source: undefined,
+  type: undefined,
+  options: [],
+  minFree: { type: 'amount', amount: 1 },
+  minInodes: { type: 'amount', amount: 0 },
+  intervalMs: 20,
+  deadlineMs: 10_000,
+  canary: undefined,
+  ...changes,
+})
+
+void t.test('a look writes, reads and deletes, and says what is mounted', (t) => {
+  const report = lookAtMount(mount(writable))
+  t.equal(report.failure, undefined)
+  t.equal(report.entry?.mountPoint, writable)
+  t.ok((report.latencyMs ?? 0) > 0)
+  t.ok((report.space?.sizeBytes ?? 0) > 0)
+  t.notOk(existsSync(join(writable, PROBE_FILE)))
+  t.match(report.token, /^[0-9a-f]{16}$/)
+  t.equal(lookAtMount(mount(writable)).token, report.token, 'the same cache')
+  rmSync(tokenFile)
+  t.not(lookAtMount(mount(writable)).token, report.token, 'an emptied one')
+  t.end()
+})
+
+void t.test('a directory where nothing is mounted is not written to', (t) => {
+  const folder = t.testdir({})
+  const report = lookAtMount(mount(folder))
+  t.match(report, { entry: undefined, failure: undefined, latencyMs: undefined })
+  t.notOk(existsSync(join(folder, TOKEN_FILE)))
+  t.match(lookAtMount(mount(join(folder, 'none'))), { entry: undefined, failure: undefined })
+  t.end()
+})
+
+void t.test('a source mounted elsewhere, and another source mounted here, are told', (t) => {
+  const entry = lookAtMount(mount(writable)).entry
+  const folder = t.testdir({})
+  const source = entry?.source ?? ''
+  t.equal(typeof lookAtMount(mount(folder, { source })).elsewhere, 'string')
+  t.equal(lookAtMount(mount(writable, { source })).isSource, true)
+  t.equal(lookAtMount(mount(writable, { source: '/dev/other' })).isSource, false)
+  t.end()
+})
+
+void t.test('a canary file is digested, and a missing one is a failure', (t) => {
+  const file = `photoedge-test-${process.pid}`
+  writeFileSync(join(writable, file), 'x')
+  t.teardown(() => {
+    rmSync(join(writable, file), { force: true })
+  })
+  const look = (name: string) =>
+    lookAtMount(mount(writable, { canary: { file: name, sha256: '' } }))
+  t.equal(
+    look(file).canarySha256,
+    '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881',
+  )
+  t.match(look('no-such-file'), { failure: { step: 'canary', code: 'ENOENT' } })
+  t.end()
+})
+
+const config = (changes: Partial<MountcheckConfig> = {}): MountcheckConfig => ({
+  boxes: ['cache-1'],
+  address: '127.0.0.1',
+  port: 0,
+  partial: 'weight',
+  mounts: [mount(writable)],
+  scripts: [],
+  ...changes,
+})
+
+function open(t: Tap, changes: Partial<MountcheckConfig> = {}): MountChecker {
+  const notes = openStateFolder(t.testdir({}))
+  const components = { clock: systemClock, onEvent: () => undefined, notes }
+  const checker = createMountChecker(components, { config: config(changes), boot: 'boot-1' })
+  t.teardown(() => {
+    checker.stop()
+  })
+  checker.start()
+  return checker
+}
+
+interface Tap {
+  testdir(content: Record<string, never>): string
+  teardown(fn: () => void): void
+}
+
+async function until(checker: MountChecker, fits: (body: MountAnswerBody) => boolean) {
+  for (;;) {
+    const answer = checker.answer()
+    if (fits(answer.body)) return answer
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+void t.test('the answer comes over HTTP, for GET and HEAD, and is never stored', async (t) => {
+  const checker = open(t)
+  const server = await openMountServer(() => checker.answer(), { address: '127.0.0.1', port: 0 })
+  t.teardown(() => server.close())
+  const url = `http://127.0.0.1:${server.port}/health`
+  await until(checker, ({ status }) => status === 'up')
+  const response = await fetch(url)
+  t.equal(response.status, 200)
+  t.equal(response.headers.get('cache-control'), 'no-store')
+  t.match(response.headers.get('content-type'), 'application/json')
+  t.match(await response.json(), {
+    status: 'up',
+    weight: 1,
+    boot: 'boot-1',
+    mounts: [{ up: true }],
+  })
+  const head = await fetch(url, { method: 'HEAD' })
+  t.equal(head.status, 200)
+  t.equal(await head.text(), '')
+  t.equal((await fetch(`http://127.0.0.1:${server.port}/other`)).status, 404)
+  checker.drain()
+  t.match(await (await fetch(url)).json(), { status: 'draining' })
+  t.equal((await fetch(url)).status, 503)
+})
+
+void t.test('an address that is taken is said in a sentence', async (t) => {
+  const checker = open(t)
+  const first = await openMountServer(() => checker.answer(), { address: '127.0.0.1', port: 0 })
+  t.teardown(() => first.close())
+  await t.rejects(
+    openMountServer(() => checker.answer(), { address: '127.0.0.1', port: first.port }),
+    {
+      code: 'MNT_LISTEN_FAILED',
+      message: `Cannot listen on 127.0.0.1 port ${first.port} (mountcheck.listen): `,
+    },
+  )
+})
+
+void t.test('scripts of one own are part of the answer', async (t) => {
+  const script = (line: string) => [
+    { command: ['/bin/sh', '-c', line], intervalMs: 50, timeoutMs: 5000 },
+  ]
+  const failing = open(t, { scripts: script('echo "queue is full"; exit 1') })
+  const { httpStatus, body } = await until(failing, ({ mounts, scripts }) => {
+    return mounts[0]?.up === true && scripts[0]?.reason !== 'has not run yet'
+  })
+  t.equal(httpStatus, 503)
+  t.equal(body.reason, '/bin/sh: exit 1: queue is full')
+  await until(open(t, { scripts: script('exit 0') }), ({ status }) => status === 'up')
+})
+
+void t.test('a mount that comes later is found', async (t) => {
+  const checker = open(t, { mounts: [mount(t.testdir({}))] })
+  const { body } = await until(checker, ({ reason }) => reason.endsWith('is not mounted'))
+  t.equal(body.status, 'down')
+  checker.reconfigure(config())
+  await until(checker, ({ status }) => status === 'up')
+})
+
+const noteName = (folder: string): string => {
+  const name = readdirSync(folder).find((file) => file.startsWith('mount-'))
+  if (name === undefined) throw new Error('no note')
+  return name
+}
+
+void t.test('a process that is killed is replaced, and its look told as failed', async (t) => {
+  const folder = openStateFolder(t.testdir({}))
+  const prober = createMountProber(writable, folder)
+  t.teardown(() => {
+    prober.stop()
+  })
+  const look = (run: number) =>
+    new Promise<string>((resolve) => {
+      prober.look(run, mount(writable), ({ failure }) => {
+        resolve(failure === undefined ? 'well' : failure.message)
+      })
+    })
+  t.equal(await look(1), 'well')
+  const noted = folder.readJson(noteName(folder.path)) as { pid: number }
+  process.kill(noted.pid, 'SIGSTOP')
+  const second = look(2)
+  process.kill(noted.pid, 'SIGKILL')
+  t.equal(await second, 'the process that looks at it ended with SIGKILL')
+  t.equal(await look(3), 'well')
+})
+
+void t.test(
+  'a process of an earlier life that still hangs gets no second one beside it',
+  async (t) => {
+    const folder = openStateFolder(t.testdir({}))
+    const earlier = createMountProber(writable, folder)
+    await new Promise<void>((resolve) => {
+      earlier.look(1, mount(writable), () => {
+        resolve()
+      })
+    })
+    const name = noteName(folder.path)
+    const { pid } = folder.readJson(name) as { pid: number }
+    process.kill(pid, 'SIGSTOP')
+    earlier.stop()
+    const prober = createMountProber(writable, folder)
+    t.teardown(() => {
+      prober.stop()
+    })
+    const look = (run: number) =>
+      new Promise<string | undefined>((resolve) => {
+        prober.look(run, mount(writable), ({ failure }) => {
+          resolve(failure?.message)
+        })
+      })
+    t.equal(await look(1), `process ${pid} of an earlier run still waits for its disk`)
+    t.same(folder.readJson(name), { ...(folder.readJson(name) as object), pid }, 'no new process')
+    process.kill(pid, 'SIGCONT')
+    while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 5))
+    t.equal(await look(2), undefined, 'gone by itself, as its parent had')
+  },
+)
