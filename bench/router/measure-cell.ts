@@ -3,6 +3,7 @@ import type { Cell } from './cells.ts'
 import type { LoadClient } from './load/load-client.ts'
 import type { LoadReport } from './load/target.ts'
 import { expectLogged } from './log-tally.ts'
+import { MetricsScraper } from './metrics-scraper.ts'
 import { median } from './median.ts'
 import type { BenchOptions } from './options.ts'
 import type { Peer } from './peers/peer.ts'
@@ -92,10 +93,14 @@ export async function measureCell(
   const entries = peers.map((peer, index) => ({ peer, result: results[index] ?? emptyResult('') }))
   const cellResult: CellResult = { cell, peers: results, latencyRate: undefined }
 
-  const slice = async (peer: Peer, run: () => Promise<LoadReport>): Promise<Measured> => {
+  const slice = async (
+    peer: Peer,
+    durationMs: number,
+    run: () => Promise<LoadReport>,
+  ): Promise<Measured> => {
     const tree = processTree(peer.child.pid ?? -1)
     const before = cpuTimeNs(tree)
-    const scrape = scrapeMetrics(peer)
+    const scrape = scrapers.get(peer)?.whileMeasuring(durationMs)
     const report = await run()
     const cpuNs = cpuTimeNs(tree) - before
     await scrape
@@ -109,6 +114,7 @@ export async function measureCell(
     return { report, cpuNs }
   }
 
+  const scrapers = new Map(peers.map((peer) => [peer, new MetricsScraper(peer)]))
   const startedAt = performance.now()
   const isOver = (share: number): boolean => performance.now() - startedAt > share * budgetMs
 
@@ -116,14 +122,15 @@ export async function measureCell(
     progress(`${cell.name}: ${peer.name} warms up`)
     const port = cell.isTls ? peer.httpsPort : peer.httpPort
     await load.open(peer.name, { port, isTls: cell.isTls }, set, options.connections)
-    const { report } = await slice(peer, () => load.runClosed(peer.name, warmUpMs))
+    const { report } = await slice(peer, warmUpMs, () => load.runClosed(peer.name, warmUpMs))
     result.photos += report.photos
   }
   for (let pair = 0; pair < options.pairs; pair++) {
     if (pair >= LEAST_PAIRS && isOver(0.6)) break
     for (const { peer, result } of inTurn(entries, pair)) {
       progress(`${cell.name}: ${peer.name} saturated, ${pair + 1} of ${options.pairs}`)
-      const { report, cpuNs } = await slice(peer, () => load.runClosed(peer.name, options.sliceMs))
+      const { sliceMs } = options
+      const { report, cpuNs } = await slice(peer, sliceMs, () => load.runClosed(peer.name, sliceMs))
       result.photos += report.photos
       result.cpuUsPerPhoto.push(cpuNs / 1000 / report.photos)
       result.photosPerSecond.push((report.photos / report.wallMs) * 1000)
@@ -146,7 +153,9 @@ export async function measureCell(
     for (const { peer, result } of inTurn(able, round)) {
       progress(`${cell.name}: ${peer.name} p99, ${round + 1} of ${options.latencySlices}`)
       const { latencySliceMs } = options
-      const { report } = await slice(peer, () => load.runOpen(peer.name, latencySliceMs, rate))
+      const { report } = await slice(peer, latencySliceMs, () =>
+        load.runOpen(peer.name, latencySliceMs, rate),
+      )
       result.photos += report.photos
       result.p50Ms.push(report.p50Ms)
       result.p99Ms.push(report.p99Ms)
@@ -176,11 +185,3 @@ function emptyResult(peer: string): PeerResult {
 /** Forwards in even rounds, backwards in odd ones: no proxy is always the first. */
 const inTurn = <T>(entries: readonly T[], round: number): readonly T[] =>
   round % 2 === 0 ? entries : [...entries].reverse()
-
-/** Once a slice: many times as often as an operator's Prometheus. */
-async function scrapeMetrics({ name, metricsUrl }: Peer): Promise<void> {
-  if (metricsUrl === undefined) return
-  const response = await fetch(metricsUrl, { headers: { connection: 'close' } })
-  await response.arrayBuffer()
-  if (!response.ok) throw new Error(`${name}'s metrics answer ${response.status}`)
-}
