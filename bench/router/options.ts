@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly latencySlices: number
   readonly latencySliceMs: number
   readonly idleConnections: number
+  /** Size of the photo that each idle connection has fetched. */
+  readonly idlePhotoKb: number
   readonly connections: number
   readonly isProfiling: boolean
   readonly isJson: boolean
@@ -39,6 +41,7 @@ Measures our photo router beside nginx, HAProxy and @fastify/reply-from.
   --latency N         slices per proxy for p50/p99 (default 10, 0: none; --cell: 0)
   --latency-slice MS  their length (default 3000)
   --idle N            idle client connections (default 4000; 0: none)
+  --idle-photo KB     size of the photo each has fetched (default 128)
   --connections N     client connections (default 64)
   --profile           a CPU profile of our worker in each cell
   --proxy-core N      core of the proxy under test (default 0)
@@ -61,6 +64,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
       latency: { type: 'string' },
       'latency-slice': { type: 'string' },
       idle: { type: 'string' },
+      'idle-photo': { type: 'string', default: '128' },
       connections: { type: 'string', default: '64' },
       profile: { type: 'boolean', default: false },
       'proxy-core': { type: 'string', default: '0' },
@@ -106,6 +110,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
     latencySlices: count('latency', isQuick ? 2 : isChosen ? 0 : 10),
     latencySliceMs: count('latency-slice', isQuick ? 500 : 3000),
     idleConnections: count('idle', isShort ? 0 : 4000),
+    idlePhotoKb: count('idle-photo', 128),
     connections: count('connections', 64),
     isProfiling: values.profile,
     isJson: values.json,

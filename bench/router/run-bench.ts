@@ -21,8 +21,6 @@ import { cellTable, idleBoundKb, idleTable, verdictsOf, verdictTable } from './t
 
 export const OURS = 'photoedge'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** Photos of the idle connections: the site's usual size. */
-const IDLE_PHOTO_KB = 128
 const READY_MS = 20_000
 
 const STARTERS: Readonly<Record<PeerName, (ground: PeerGround) => Promise<Peer>>> = {
@@ -67,7 +65,7 @@ async function measure(stage: Stage, options: BenchOptions): Promise<number> {
   const startedAt = performance.now()
   progress('writes the photos')
   const sizes = new Set(options.cells.map(({ sizeKb }) => sizeKb))
-  if (options.idleConnections > 0) sizes.add(IDLE_PHOTO_KB)
+  if (options.idleConnections > 0) sizes.add(options.idlePhotoKb)
   const library = createPhotos(stage.folder, [...sizes])
   const certificate = createCertificate(stage.folder)
   const caches = await startCaches(stage, library.root)
@@ -112,7 +110,7 @@ async function measure(stage: Stage, options: BenchOptions): Promise<number> {
 
   const idle: IdleResult[] = []
   if (options.idleConnections > 0) {
-    const set = setOf(library, IDLE_PHOTO_KB)
+    const set = setOf(library, options.idlePhotoKb)
     for (const isTls of [false, true]) {
       for (const start of starters) {
         const peer = await startAndWait(start, ground, library)
