@@ -192,8 +192,12 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
       this.#stash.unshift(rest)
       this.#stashedBytes += rest.length
     }
-    if (this.#stashedBytes === 0) this.#arm(WAIT.idle)
-    else if (!this.#isPumping) this.#pump()
+    if (this.#stashedBytes > 0) {
+      if (!this.#isPumping) this.#pump()
+    } else if (this.lane.isDraining) {
+      // Its answer had begun before the drain, and so promised nothing.
+      this.#close()
+    } else this.#arm(WAIT.idle)
   }
 
   /** The worker stops: an idle connection goes at once, a busy one with its answer. */
