@@ -3,17 +3,17 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { Edge, makePhotos } from './kit/edge.ts'
+import { Edge, Site } from './kit/edge.ts'
 import { tally, troubles } from './kit/load-client.ts'
 
 const REQUESTS_PER_SECOND = 250
 const ROUNDS = 6
 
-const photos = makePhotos()
+const site = await Site.start(t)
 
 for (const workers of [1, 2]) {
   void t.test(`a reload every second, workers: ${workers}`, async (t) => {
-    const edge = await Edge.start(t, photos, { workers })
+    const edge = await Edge.start(t, site, { workers })
     const pids = (await edge.router.status()).workers.map(({ pid }) => pid)
     const load = edge.load({ requestsPerSecond: REQUESTS_PER_SECOND, freshShare: 0.2 }).start()
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -43,7 +43,7 @@ for (const workers of [1, 2]) {
   })
 
   void t.test(`a worker killed every second, workers: ${workers}`, async (t) => {
-    const edge = await Edge.start(t, photos, { workers })
+    const edge = await Edge.start(t, site, { workers })
     const load = edge.load({ requestsPerSecond: REQUESTS_PER_SECOND, freshShare: 0.2 }).start()
     const kills: { fromMs: number; toMs: number }[] = []
     for (let round = 0; round < ROUNDS; round += 1) {

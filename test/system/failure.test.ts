@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { Edge, HTTP_CHECK, TCP_CHECK, makePhotos } from './kit/edge.ts'
+import { Edge, HTTP_CHECK, Site, TCP_CHECK } from './kit/edge.ts'
 import { startedIn, tally, troubles, waitPercentileMs } from './kit/load-client.ts'
 import type { Sample } from './kit/load-client.ts'
 import { until } from './kit/wait.ts'
@@ -16,7 +16,7 @@ const NOISE_MS = 1000
 /** fall × interval + timeout of the checks. */
 const OUT_WITHIN_MS = 3 * 500 + 300
 
-const photos = makePhotos()
+const site = await Site.start(t)
 
 /** p99 may not be far above what it was: twice, and a stall of the machine. */
 function isAsBefore(afterMs: number, beforeMs: number): boolean {
@@ -32,8 +32,8 @@ for (const [kind, check] of [
   ['HTTP', HTTP_CHECK],
 ] as const) {
   void t.test(`${kind} check: kill -9 of a cache and its return`, async (t) => {
-    const edge = await Edge.start(t, photos, { check })
-    const cache = edge.cache('cache-2')
+    const edge = await Edge.start(t, site, { check })
+    const cache = site.cache('cache-2')
     const load = edge.load({ requestsPerSecond: REQUESTS_PER_SECOND }).start()
     await delay(2000)
     const killedAt = performance.now()
@@ -70,8 +70,8 @@ for (const [kind, check] of [
   })
 
   void t.test(`${kind} check: a cache that accepts and never answers`, async (t) => {
-    const edge = await Edge.start(t, photos, { check })
-    const cache = edge.cache('cache-3')
+    const edge = await Edge.start(t, site, { check })
+    const cache = site.cache('cache-3')
     const load = edge.load({ requestsPerSecond: REQUESTS_PER_SECOND }).start()
     await delay(2500)
     const stoppedAt = performance.now()

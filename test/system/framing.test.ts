@@ -2,6 +2,8 @@
 // Answers framed by length, by chunks and by the connection's end; in one piece and dripped; small
 // and larger than every buffer; whole and broken half-way: over HTTP and over HTTPS.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
@@ -82,6 +84,19 @@ admin: { socket: router.sock }
   return { router, plain, secure }
 }
 
+/** What OpenSSL's own client says of the end of the answer: Node's and curl's don't tell. */
+async function tlsEnd(port: number, target: string): Promise<string> {
+  const address = `127.0.0.1:${port}`
+  const child = spawn('openssl', ['s_client', '-connect', address, '-ign_eof', '-tls1_2', '-msg'])
+  let said = ''
+  child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString('latin1')))
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString('latin1')))
+  child.stdin.write(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`)
+  await once(child, 'close')
+  if (said.includes('unexpected eof')) return 'cut'
+  return /<<<.*Alert.*close_notify/.test(said) ? 'closed' : 'neither'
+}
+
 const schemes = ['HTTP', 'HTTPS'] as const
 
 for (const scheme of schemes) {
@@ -103,11 +118,20 @@ for (const scheme of schemes) {
     client.samples.length = 0
     await client.fetchAll(broken, 3)
     for (const { target, outcome, detail } of client.samples) {
-      // Whole-looking by the origin's own doing: nothing tells this end from the photo's.
-      const isUnframed = target.endsWith('close.fin')
-      t.equal(outcome, isUnframed ? 'wrong' : 'cut', `${target} ${detail}`)
+      // By FIN: whole-looking by the origin's own doing, nothing tells this end from the photo's.
+      // Over TLS Node's client takes an end without close_notify for one, OpenSSL's does not.
+      const looksWhole =
+        scheme === 'HTTP' ? target.endsWith('close.fin') : target.includes('close.')
+      t.equal(outcome, looksWhole ? 'wrong' : 'cut', `${target} ${detail}`)
     }
     t.equal(client.samples.length, broken.length)
+
+    if (scheme === 'HTTPS') {
+      const whole = wholes.find((target) => target.includes('medium.whole.close')) ?? ''
+      const cut = broken.find((target) => target.endsWith('close.reset')) ?? ''
+      t.equal(await tlsEnd(secure, whole), 'closed')
+      t.equal(await tlsEnd(secure, cut), 'cut')
+    }
     t.equal((await router.status()).workerRestarts, 0)
     t.equal(await router.stop(), 0)
   })

@@ -9,12 +9,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import tls from 'node:tls'
 import { makeCertificate } from './kit/certificate.ts'
-import { Edge, makePhotos } from './kit/edge.ts'
+import { Edge, Site } from './kit/edge.ts'
 import { tally, troubles } from './kit/load-client.ts'
 
 const CLIENT: tls.ConnectionOptions = { rejectUnauthorized: false, servername: 'cdn.test' }
 
-const photos = makePhotos()
+const site = await Site.start(t)
 
 async function connect(port: number, options: tls.ConnectionOptions = {}): Promise<tls.TLSSocket> {
   const socket = tls.connect({ host: '127.0.0.1', port, ...CLIENT, ...options })
@@ -28,13 +28,13 @@ void t.test('kill -9 of a cache and reloads with another certificate, over HTTPS
   const certificate = path.join(folder, 'cdn.pem')
   const key = path.join(folder, 'cdn.key')
   const listener = `tls: [{ certificate: "${certificate}", key: "${key}" }]`
-  const edge = await Edge.start(t, photos, { workers: 2, listener, client: CLIENT })
+  const edge = await Edge.start(t, site, { workers: 2, listener, client: CLIENT })
   const first = fs.readFileSync(certificate)
   const load = edge.load({ requestsPerSecond: 150, tls: CLIENT, freshShare: 0.2 }).start()
   await delay(1000)
-  await edge.cache('cache-1').kill()
+  await site.cache('cache-1').kill()
   await delay(3000)
-  await edge.cache('cache-1').start()
+  await site.cache('cache-1').start()
   for (let round = 0; round < 3; round += 1) {
     makeCertificate(folder, 'cdn')
     await edge.router.reload()
@@ -71,12 +71,14 @@ void t.test('a session resumes on every worker', async (t) => {
   const folder = t.testdir()
   makeCertificate(folder, 'cdn')
   const listener = `tls: [{ certificate: "${folder}/cdn.pem", key: "${folder}/cdn.key" }]`
-  const edge = await Edge.start(t, photos, { workers: 2, listener, client: CLIENT })
+  const edge = await Edge.start(t, site, { workers: 2, listener, client: CLIENT })
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     let session: Buffer | undefined
     const socket = tls.connect({ host: '127.0.0.1', port: edge.publicPort, ...CLIENT, maxVersion })
     socket.on('session', (ticket) => (session = ticket))
-    socket.write(`GET ${photos.paths[0] ?? ''} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+    socket.write(
+      `GET ${site.photos.paths[0] ?? ''} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    )
     socket.resume()
     await once(socket, 'close')
     let resumed = 0

@@ -30,25 +30,17 @@ export const HTTP_CHECK =
 const CACHES = ['cache-1', 'cache-2', 'cache-3', 'cache-4']
 const PHOTO_SIZES_BYTES = [2000, 4000, 8000, 12_000, 24_000, 60_000]
 
-/** 2,000 users with three photos each: made once for a test file. */
-export function makePhotos(): PhotoSet {
-  return new PhotoSet(2000, 3, PHOTO_SIZES_BYTES)
-}
-
-/** A real nginx storage, four real nginx caches with their disks, and the router. */
-export class Edge {
+/** A real nginx storage with 2,000 users' photos, and four real nginx caches with their disks. */
+export class Site {
   readonly photos: PhotoSet
+  readonly folder: string
   readonly storage: Nginx
   readonly caches: readonly Nginx[]
-  readonly router: Router
-  readonly publicPort: number
-  readonly folder: string
 
-  private constructor(folder: string, photos: PhotoSet, ports: number[], options: EdgeOptions) {
-    const [publicPort = 0, storagePort = 0, ...cachePorts] = ports
+  private constructor(folder: string, photos: PhotoSet, ports: readonly number[]) {
+    const [storagePort = 0, ...cachePorts] = ports
     this.folder = folder
     this.photos = photos
-    this.publicPort = publicPort
     photos.writeTo(path.join(folder, 'photos'))
     this.storage = Nginx.storage(
       storagePort,
@@ -58,24 +50,55 @@ export class Edge {
     this.caches = CACHES.map((name, index) =>
       Nginx.cache(name, cachePorts[index] ?? 0, path.join(folder, name), storagePort),
     )
-    this.router = new Router(path.join(folder, 'router'), this.configText(options))
   }
 
-  /** Resolves when all of it serves, and every photo is on the disk of its own cache. */
-  static async start(t: Test, photos: PhotoSet, options: EdgeOptions = {}): Promise<Edge> {
+  /** Resolves when storage and caches serve; the end of `t` ends them. */
+  static async start(t: Test): Promise<Site> {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-system-'))
-    const edge = new Edge(folder, photos, await freePorts(2 + CACHES.length), options)
-    t.teardown(() => edge.destroy())
-    await Promise.all([edge.storage, ...edge.caches].map((nginx) => nginx.start()))
+    const photos = new PhotoSet(2000, 2, PHOTO_SIZES_BYTES)
+    const site = new Site(folder, photos, await freePorts(1 + CACHES.length))
+    t.teardown(async () => {
+      await Promise.all([site.storage, ...site.caches].map((nginx) => nginx.kill()))
+      fs.rmSync(folder, { recursive: true, force: true })
+    })
+    await Promise.all([site.storage, ...site.caches].map((nginx) => nginx.start()))
+    return site
+  }
+
+  cache(name: string): Nginx {
+    const cache = this.caches.find((one) => one.name === name)
+    if (cache === undefined) throw new Error(`no ${name}`)
+    return cache
+  }
+}
+
+/** A router in front of a site, and every photo on the disk of its own cache. */
+export class Edge {
+  readonly router: Router
+  readonly publicPort: number
+  readonly #site: Site
+
+  private constructor(site: Site, publicPort: number, folder: string, options: EdgeOptions) {
+    this.#site = site
+    this.publicPort = publicPort
+    this.router = new Router(folder, this.configText(options))
+  }
+
+  /** Resolves when it serves; the end of `t` ends the router. */
+  static async start(t: Test, site: Site, options: EdgeOptions = {}): Promise<Edge> {
+    const [publicPort = 0] = await freePorts(1)
+    const folder = path.join(site.folder, `router-${publicPort}`)
+    const edge = new Edge(site, publicPort, folder, options)
+    t.teardown(() => edge.router.destroy())
     await edge.router.start()
     const warming = edge.load({
       requestsPerSecond: 1,
       ...(options.client && { tls: options.client }),
     })
-    await warming.fetchAll(photos.paths, 16)
+    await warming.fetchAll(site.photos.paths, 16)
     const bad = warming.samples.filter(({ outcome }) => outcome !== 'ok')
     if (bad.length > 0) throw new Error(`warming: ${JSON.stringify(bad[0])}`)
-    for (const nginx of [edge.storage, ...edge.caches]) nginx.takeLog()
+    for (const nginx of [site.storage, ...site.caches]) nginx.takeLog()
     return edge
   }
 
@@ -85,7 +108,9 @@ export class Edge {
     group = 'fallback: spread',
     listener = '',
   }: EdgeOptions): string {
-    const servers = this.caches.map(({ name, port }) => `${name}: "127.0.0.1:${port}"`).join(', ')
+    const servers = this.#site.caches
+      .map(({ name, port }) => `${name}: "127.0.0.1:${port}"`)
+      .join(', ')
     const more = listener === '' ? '' : `, ${listener}`
     return `edge: system
 boxes: { router-1: { address: 127.0.0.1 } }
@@ -105,24 +130,12 @@ admin: { socket: router.sock }
 
   /** A load on the public address; every byte is compared. */
   load(options: Partial<LoadOptions> & { readonly requestsPerSecond: number }): LoadClient {
-    const { originals } = this.photos
+    const { photos } = this.#site
     return new LoadClient({
       port: this.publicPort,
-      originals,
-      draw: this.photos.zipf(1),
+      originals: photos.originals,
+      draw: photos.zipf(1),
       ...options,
     })
-  }
-
-  cache(name: string): Nginx {
-    const cache = this.caches.find((one) => one.name === name)
-    if (cache === undefined) throw new Error(`no ${name}`)
-    return cache
-  }
-
-  async destroy(): Promise<void> {
-    await this.router.destroy()
-    await Promise.all([this.storage, ...this.caches].map((nginx) => nginx.kill()))
-    fs.rmSync(this.folder, { recursive: true, force: true })
   }
 }

@@ -74,6 +74,11 @@ export class Nginx {
     })
   }
 
+  /** Nothing is on its disk any more; only while it does not run. */
+  wipe(): void {
+    fs.rmSync(path.join(this.#folder, 'photos'), { recursive: true, force: true })
+  }
+
   /** The master and its workers; none when it does not run. */
   pids(): number[] {
     const master = this.#child?.pid
