@@ -80,12 +80,14 @@ export class Router {
     })
   }
 
-  /** One worker gone by SIGKILL; undefined when there is none just now. */
-  async killWorker(): Promise<number | undefined> {
-    const { workers } = await this.status()
-    const worker = workers.find(({ state }) => state === 'ready')
-    if (worker !== undefined) process.kill(worker.pid, 'SIGKILL')
-    return worker?.pid
+  /** Ends a worker by SIGKILL, as soon as there is one that serves. */
+  async killWorker(): Promise<void> {
+    await until('worker that serves', 5000, async () => {
+      const { workers } = await this.status()
+      const worker = workers.find(({ state }) => state === 'ready')
+      if (worker === undefined) return undefined
+      return process.kill(worker.pid, 'SIGKILL')
+    })
   }
 
   /** Resolves with the exit code. */
