@@ -2,6 +2,7 @@ import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
 import type { ListenerConfig } from '../../common/config/config.ts'
 import { GLOBAL } from '../core/counters.ts'
 import type { Counters } from '../core/counters.ts'
@@ -14,7 +15,8 @@ import type {
   TableNote,
   WorkerMessage,
 } from './messages.ts'
-import type { PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
+import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
+import { readPreamble } from './proxy-preamble.ts'
 import { createSecureListener } from './secure-listener.ts'
 import type { SecureListener } from './secure-listener.ts'
 
@@ -35,6 +37,13 @@ const STATS_INTERVAL_MS = 1000
 const LATENESS_RESOLUTION_MS = 50
 const HANDSHAKE_POLL_MS = 20
 
+/** Handshakes under way behind PROXY headers; of more, the oldest are taken for the proxy's own. */
+const PENDING_PEERS = 16_384
+
+/** TLS keeps the connection's addresses. */
+const connectionKey = ({ remoteAddress, remotePort }: Socket): string =>
+  `${remoteAddress ?? ''} ${remotePort ?? 0}`
+
 /**
  * A worker without its process: applies the primary's messages, accepts, does TLS, and hands each
  * connection to the photo server.
@@ -49,6 +58,8 @@ export class Worker {
   readonly #secure = new Map<string, SecureListener>()
   readonly #lateness = monitorEventLoopDelay({ resolution: LATENESS_RESOLUTION_MS })
   readonly #statsTimer: NodeJS.Timeout
+  /** Whom a PROXY header named, until the handshake behind it is over. */
+  readonly #peers = new LRUCache<string, Peer>({ max: PENDING_PEERS })
   #tables: Tables = { slots: new Map(), shards: new Map() }
   #loaded = new Map<string, Uint16Array | ShardTable>()
   #generation = 0
@@ -188,10 +199,26 @@ export class Worker {
       socket.destroy()
       return
     }
-    if (listener.tls.length === 0) {
-      this.#photos.accept(socket, name)
+    if (listener.proxyProtocol === 'off') {
+      this.#admit(socket, listener, undefined)
       return
     }
+    readPreamble(socket, listener, (preamble) => {
+      if (preamble.ok) {
+        this.#admit(socket, listener, preamble.peer)
+        return
+      }
+      this.#components.counters.add(GLOBAL.proxyHeadersRefused, 1)
+      socket.destroy()
+    })
+  }
+
+  #admit(socket: Socket, listener: ListenerConfig, peer: Peer | undefined): void {
+    if (listener.tls.length === 0) {
+      this.#photos.accept(socket, listener.name, peer)
+      return
+    }
+    if (peer !== undefined) this.#peers.set(connectionKey(socket), peer)
     this.#handshakes++
     this.#secureListener(listener).accept(socket)
   }
@@ -208,7 +235,7 @@ export class Worker {
         this.#handshakes--
         counters.add(GLOBAL.tlsHandshakes, 1)
         if (socket.isSessionReused()) counters.add(GLOBAL.tlsResumptions, 1)
-        this.#photos.accept(socket, listener.name)
+        this.#photos.accept(socket, listener.name, this.#peers.get(connectionKey(socket)))
       },
       onFailure: () => {
         this.#handshakes--
