@@ -49,6 +49,11 @@ export async function runBench(args: readonly string[]): Promise<number> {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  // Whoever read our output has gone (`| head`): nobody waits for the rest.
+  process.stdout.on('error', onSignal)
+  process.once('exit', () => {
+    stage.abandon()
+  })
   try {
     return await measure(stage, options)
   } catch (error) {

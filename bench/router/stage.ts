@@ -107,6 +107,14 @@ export class Stage {
     return this.#closing !== undefined
   }
 
+  /** The same for a process that is about to end without having called `close`; ends nothing gently. */
+  abandon(): void {
+    for (const { pid } of this.#children) {
+      if (pid !== undefined) for (const id of processTree(pid)) killQuietly(id)
+    }
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
   async #end(): Promise<void> {
     await Promise.all([...this.#children].map((child) => this.stop(child)))
     rmSync(this.folder, { recursive: true, force: true })
