@@ -113,19 +113,24 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   /** Answers by the router itself and ends the exchange. */
   answer(exchange: Exchange, answer: OwnAnswer, end: number): void {
     const isRefusal = end === END.refused && CLOSING_STATUSES.has(answer.status)
-    const keeps = !isRefusal && this.mayKeep(exchange.head.isKeepAlive, this.lane.nowMs)
+    const keeps = !isRefusal && this.#keepsAfterOwn(exchange)
     const context = this.#ownContext(exchange, keeps)
     this.#answer(exchange, answer, end, keeps, (out) => writeOwnAnswer(out, 0, answer, context))
   }
 
   /** Answers with a route's redirect. */
   redirect(exchange: Exchange, redirect: CompiledRedirect): void {
-    const keeps = this.mayKeep(exchange.head.isKeepAlive, this.lane.nowMs)
+    const keeps = this.#keepsAfterOwn(exchange)
     const context = this.#ownContext(exchange, keeps)
     const { bytes, head } = exchange
     this.#answer(exchange, redirect.answer, END.ownAnswer, keeps, (out) =>
       writeRedirect(out, 0, redirect, bytes, head.targetStart, head.targetEnd, context),
     )
+  }
+
+  /** A body that nobody reads would be taken for the next request. */
+  #keepsAfterOwn({ head }: Exchange): boolean {
+    return !head.hasBody && this.mayKeep(head.isKeepAlive, this.lane.now())
   }
 
   #ownContext({ head }: Exchange, keeps: boolean): OwnAnswerContext {
@@ -162,8 +167,10 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   exchangeDone(exchange: Exchange, after: After): void {
     if (this.#exchange !== exchange) return
     this.#exchange = undefined
+    const sink = this.#sink
     this.#sink = undefined
     this.lane.counters.add(GLOBAL.connectionsIdle, 1)
+    sink?.destroy()
     if (this.#isGone) return
     switch (after) {
       case AFTER.keep:
@@ -207,8 +214,11 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
 
   /** The worker's time is up. */
   stop(): void {
+    const isBusy = this.#exchange !== undefined
     this.#exchange?.abandon(END.stopped)
-    this.#transport.destroy()
+    // An answer that only the connection's end frames must not look whole.
+    if (isBusy) this.#transport.reset()
+    else this.#transport.destroy()
     this.#gone()
   }
 
@@ -405,9 +415,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
     if (this.#isGone) return
     this.#isGone = true
     disarm(this)
-    const sink = this.#sink
     this.#exchange?.abandon(END.clientGone)
-    sink?.destroy()
     this.lane.counters.add(GLOBAL.connectionsIdle, -1)
     this.lane.counters.add(GLOBAL.connectionsActive, -1)
     this.lane.forget(this)
