@@ -114,9 +114,8 @@ class WorkerLane implements PhotoServer, ClientLane {
       return
     }
     state.connectionCount++
-    const connection = new ClientConnection(this, state, socket, peer)
-    this.#connections.add(connection)
-    if (this.isDraining) connection.drain()
+    // Also while draining: whoever has not heard of it yet is still served, once.
+    this.#connections.add(new ClientConnection(this, state, socket, peer))
   }
 
   configure(config: Config, box: string, generation: number, tables: Tables): void {
@@ -259,9 +258,16 @@ class WorkerLane implements PhotoServer, ClientLane {
     const out = Buffer.allocUnsafe(1024)
     const context = { date: this.date, connection: CONNECTION.close, isHead: false }
     const end = writeOwnAnswer(out, 0, ANSWER.tooManyConnections, context)
+    let dropped = 0
+    const timer = setTimeout(() => socket.destroy(), REFUSED_LINGER_MS)
     socket.on('error', () => undefined)
-    socket.setTimeout(REFUSED_LINGER_MS, () => socket.destroy())
-    socket.resume()
+    socket.on('close', () => {
+      clearTimeout(timer)
+    })
+    socket.on('data', ({ length }) => {
+      dropped += length
+      if (dropped > REFUSED_LINGER_BYTES) socket.destroy()
+    })
     socket.end(out.subarray(0, end))
   }
 
@@ -409,4 +415,5 @@ const RANDOM_BYTES = 8192
 const SPARE_EXCHANGES = 256
 const SWEEP_MS = 50
 const REFUSED_LINGER_MS = 1000
+const REFUSED_LINGER_BYTES = 64 * 1024
 const DEFAULT_PORT = 80
