@@ -128,7 +128,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   #remaining = 0
   #isPaused = false
   #after: After = AFTER.close
-  #photoDeadlineAt = 0
+  readonly #photoLimit = new PhotoLimit(this)
 
   constructor(lane: ExchangeLane) {
     this.#lane = lane
@@ -178,13 +178,26 @@ export class Exchange implements TimerNode, UpstreamUser {
   serve(group: GroupPlan): void {
     this.record.lane = LANE.fast
     const place = this.#place(group)
-    if (place >= 0) this.#attempt(place)
+    if (place < 0) return
+    group.photoTimers?.arm(this.#photoLimit, this.#lane.nowMs)
+    this.#attempt(place)
   }
 
   /** The cache for another lane's one attempt; undefined: the client is answered already. */
   takeCache(group: GroupPlan): Cache | undefined {
     const place = this.#place(group)
     return place < 0 ? undefined : this.#enter(place)
+  }
+
+  /** The other lane's cache answered, `firstByteMs` after all was sent. */
+  cacheAnswered(status: number, firstByteMs: number): void {
+    this.#noteAnswer(this.#cache!, status, firstByteMs)
+  }
+
+  /** The other lane's cache did not answer, or not to the end. */
+  cacheFailed(): void {
+    this.#cache?.noteFailure(this.#isTrial)
+    this.#isTrial = false
   }
 
   /** The cache to ask first; -1: the client is answered already. */
@@ -195,9 +208,9 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#interims = 0
     this.#isPaused = false
     this.#chosenAt = this.#startedAt
-    this.#photoDeadlineAt = 0
     const nowMs = this.#startedAt
     group.pool.budget.begin(nowMs)
+    this.#lane.putRequestId(this.requestId)
     if (!group.locate(this.bytes, this.head, this.#user)) {
       this.#lane.counters.add(GLOBAL.noUser, 1)
       this.#giveUp(ANSWER.noUser, END.refused)
@@ -236,7 +249,8 @@ export class Exchange implements TimerNode, UpstreamUser {
     if (this.phase === PHASE.flushing) this.#finish()
     else if (this.#isPaused) {
       this.#isPaused = false
-      if (this.#armBody()) this.#upstream?.resume()
+      this.#armBody()
+      this.#upstream?.resume()
     }
   }
 
@@ -275,7 +289,8 @@ export class Exchange implements TimerNode, UpstreamUser {
   onAnswerBytes(chunk: Chunk, from: number, end: number): ChunkUse {
     this.#lane.counters.addServer(this.#row + SERVER.bytesIn, end - from)
     if (this.phase === PHASE.waiting) return this.#onHeadBytes(chunk, end)
-    if (this.phase !== PHASE.body || !this.#armBody()) return CHUNK.free
+    if (this.phase !== PHASE.body) return CHUNK.free
+    this.#armBody()
     return this.#relay(chunk, from, from, end)
   }
 
@@ -314,6 +329,20 @@ export class Exchange implements TimerNode, UpstreamUser {
     } else if (this.phase === PHASE.body) {
       counters.addServer(this.#row + SERVER.bodyTimeouts, 1)
       this.#cut(END.timedOut)
+    }
+  }
+
+  /** The whole photo took too long, whoever is to blame. */
+  photoLate(): void {
+    if (this.phase === PHASE.connecting || this.phase === PHASE.waiting) {
+      this.#lane.counters.addServer(this.#row + SERVER.firstByteTimeouts, 1)
+      this.cacheFailed()
+      this.#dropUpstream()
+      this.#giveUp(ANSWER.gatewayTimeout, END.cacheFailed)
+    } else if (this.phase === PHASE.body || this.phase === PHASE.flushing) {
+      const isCacheSlow = this.phase === PHASE.body && !this.#isPaused
+      if (isCacheSlow) this.#lane.counters.addServer(this.#row + SERVER.bodyTimeouts, 1)
+      this.#cut(END.timedOut, isCacheSlow)
     }
   }
 
@@ -430,7 +459,6 @@ export class Exchange implements TimerNode, UpstreamUser {
     const upstream = this.#upstream!
     const { scratch } = this.#lane
     const cache = this.#cache!
-    this.#lane.putRequestId(this.requestId)
     const context = group.requestContext
     context.peer = this.client.peer
     context.requestId = this.requestId
@@ -493,17 +521,10 @@ export class Exchange implements TimerNode, UpstreamUser {
     const answer = this.#answer
     const { record } = this
     const { counters } = this.#lane
-    const now = this.#lane.nowMs
-    cache.noteSuccess(this.#isTrial)
-    this.#isTrial = false
-    record.firstByteUs = micros(now - this.#sentAt)
-    record.upstreamStatus = answer.status
-    counters.countFirstByte(cache.row, record.firstByteUs)
-    if (answer.status >= 200) {
-      counters.addServer(cache.row + SERVER.responses2xx - 2 + Math.trunc(answer.status / 100), 1)
-    }
     const isUnframed = answer.framing === FRAMING.close
     if (isUnframed && group.pool.isFramingRequired) return this.#badHead()
+    const now = this.#lane.nowMs
+    this.#noteAnswer(cache, answer.status, now - this.#sentAt)
     if (group.retriesOn(answer.status) && this.#retryInstead()) return CHUNK.free
     if (isUnframed) counters.add(GLOBAL.unframed, 1)
 
@@ -524,7 +545,6 @@ export class Exchange implements TimerNode, UpstreamUser {
       : CONNECTION.close
     record.status = answer.status
     this.phase = PHASE.body
-    if (group.photoMs !== undefined) this.#photoDeadlineAt = this.#startedAt + group.photoMs
     this.#remaining = answer.framing === FRAMING.length ? answer.contentLength : Infinity
     if (answer.framing === FRAMING.none) this.#remaining = 0
     if (answer.framing === FRAMING.chunked) this.#chunked.reset(CHUNKED_MODE.data)
@@ -538,7 +558,22 @@ export class Exchange implements TimerNode, UpstreamUser {
       if (this.client.write(out, 0, headEnd) === WRITE.failed) return CHUNK.free
       start = answer.end
     }
-    return this.#armBody() ? this.#relay(chunk, start, answer.end, end) : CHUNK.free
+    this.#armBody()
+    return this.#relay(chunk, start, answer.end, end)
+  }
+
+  #noteAnswer(cache: Cache, status: number, firstByteMs: number): void {
+    const { record } = this
+    const { counters } = this.#lane
+    cache.noteSuccess(this.#isTrial)
+    this.#isTrial = false
+    record.firstByteUs = micros(firstByteMs)
+    record.upstreamStatus = status
+    counters.countFirstByte(cache.row, record.firstByteUs)
+    const statusClass = Math.trunc(status / 100)
+    if (statusClass >= 2 && statusClass <= 5) {
+      counters.addServer(cache.row + SERVER.responses2xx - 2 + statusClass, 1)
+    }
   }
 
   /** Passes on a head that begins at `start` (or nothing) and the body from `from` to `end`. */
@@ -601,15 +636,9 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#upstream?.pause()
   }
 
-  /** Starts the wait for the body's next bytes; false when the whole photo's time is up. */
-  #armBody(): boolean {
-    const now = this.#lane.nowMs
-    if (this.#photoDeadlineAt > 0 && now >= this.#photoDeadlineAt) {
-      this.#cut(END.timedOut)
-      return false
-    }
-    this.#group?.betweenBytesTimers.arm(this, now)
-    return true
+  /** Starts the wait for the body's next bytes, unless we are the ones who do not read. */
+  #armBody(): void {
+    if (!this.#isPaused) this.#group?.betweenBytesTimers.arm(this, this.#lane.nowMs)
   }
 
   /** The cache's answer is whole. */
@@ -631,8 +660,7 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   /** Nothing of the answer is out yet: ask the next rank, or say why not. */
   #failAttempt(reason: number): void {
-    this.#cache?.noteFailure(this.#isTrial)
-    this.#isTrial = false
+    this.cacheFailed()
     this.#dropUpstream()
     if (this.#retry(reason)) return
     if (this.phase === PHASE.done) return
@@ -676,6 +704,8 @@ export class Exchange implements TimerNode, UpstreamUser {
   #again(reason: number, place: number): void {
     this.record.addRetry(reason)
     this.#lane.counters.add(GLOBAL.retries + reason, 1)
+    this.record.upstreamStatus = 0
+    this.record.firstByteUs = -1
     this.#isStaleRetried = false
     this.#attempt(place)
   }
@@ -687,8 +717,8 @@ export class Exchange implements TimerNode, UpstreamUser {
   }
 
   /** The body can't be finished: the client must see that. */
-  #cut(end: number): void {
-    this.#cache?.noteFailure(false)
+  #cut(end: number, isByCache = true): void {
+    if (isByCache) this.cacheFailed()
     this.#dropUpstream()
     this.record.end = end
     const isShownByFraming =
@@ -708,9 +738,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   #dropUpstream(): void {
     disarm(this)
     const upstream = this.#upstream
-    if (this.#isTrial) this.#cache?.suspicion.dropTrial()
-    this.#isTrial = false
-    if (this.#cache !== undefined && this.record.upstreamUs < 0) {
+    if (this.#cache !== undefined) {
       this.record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
     }
     this.#upstream = undefined
@@ -722,6 +750,9 @@ export class Exchange implements TimerNode, UpstreamUser {
     const cache = this.#cache
     if (cache === undefined) return
     this.#cache = undefined
+    // A trial that ended without telling anything.
+    if (this.#isTrial) cache.suspicion.dropTrial()
+    this.#isTrial = false
     cache.active--
     this.#lane.counters.addServer(cache.row + SERVER.active, -1)
   }
@@ -729,6 +760,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   #finish(): void {
     if (this.phase === PHASE.done) return
     disarm(this)
+    disarm(this.#photoLimit)
     this.phase = PHASE.done
     const { record, head } = this
     const { counters } = this.#lane
@@ -749,8 +781,7 @@ export class Exchange implements TimerNode, UpstreamUser {
       record.hostEnd = head.hostEnd
       record.versionMinor = head.versionMinor
     } else record.targetEnd = this.#targetAsCame()
-    record.requestId = this.requestId
-    record.requestIdEnd = record.attempts > 0 ? this.requestId.length : 0
+    this.#noteRequestId()
     this.#noteFields()
     this.#lane.log(record)
     const { client } = this
@@ -782,6 +813,18 @@ export class Exchange implements TimerNode, UpstreamUser {
     return end
   }
 
+  /** The id that the cache was told: a trusted peer's own, else ours. */
+  #noteRequestId(): void {
+    const { record, head } = this
+    if (record.attempts === 0) return
+    const kept = this.client.peer.isTrusted ? head.indexOf(FIELD.xRequestId) * FIELD_STRIDE : -1
+    const start = kept < 0 ? 0 : (head.fields[kept + 2] ?? 0)
+    const end = kept < 0 ? 0 : (head.fields[kept + 3] ?? 0)
+    record.requestId = start < end ? this.bytes : this.requestId
+    record.requestIdStart = start
+    record.requestIdEnd = start < end ? end : this.requestId.length
+  }
+
   #noteFields(): void {
     const { record } = this
     const { fields, fieldCount } = this.head
@@ -801,6 +844,23 @@ export class Exchange implements TimerNode, UpstreamUser {
     const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(filled)))
     this.bytes.copy(larger, 0, 0, this.filled)
     this.bytes = larger
+  }
+}
+
+/** The deadline of the whole photo, beside the one of its present step. */
+class PhotoLimit implements TimerNode {
+  timerList: TimerList | undefined
+  timerPrevious: TimerNode | undefined
+  timerNext: TimerNode | undefined
+  timerAt = 0
+  readonly #exchange: Exchange
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange
+  }
+
+  onTimer(): void {
+    this.#exchange.photoLate()
   }
 }
 

@@ -76,7 +76,8 @@ export class GroupPlan {
   readonly connectTimers: TimerList
   readonly firstByteTimers: TimerList
   readonly betweenBytesTimers: TimerList
-  readonly photoMs: number | undefined
+  /** Undefined: a whole photo may take as long as it likes. */
+  readonly photoTimers: TimerList | undefined
   readonly notAllowed: OwnAnswer
   readonly #allowed: Uint8Array
   readonly #retryOn: ReadonlySet<number> | undefined
@@ -108,7 +109,8 @@ export class GroupPlan {
     this.connectTimers = timers.of(config.timeouts.connectMs)
     this.firstByteTimers = timers.of(config.timeouts.firstByteMs)
     this.betweenBytesTimers = timers.of(config.timeouts.betweenBytesMs)
-    this.photoMs = config.timeouts.photoMs
+    const { photoMs } = config.timeouts
+    this.photoTimers = photoMs === undefined ? undefined : timers.of(photoMs)
     this.notAllowed = compileNotAllowed(config.methods)
     this.#allowed = Uint8Array.from(METHOD_NAMES, (name) => (config.methods.includes(name) ? 1 : 0))
     this.#retryOn = config.retryOn.length === 0 ? undefined : new Set(config.retryOn)
