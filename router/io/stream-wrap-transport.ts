@@ -193,12 +193,11 @@ class StreamWrapTransport implements Transport {
       this.#fail(status)
       return
     }
-    const next = this.#queue.shift()
-    if (next !== undefined) {
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       this.pendingBytes -= next.length
       if (this.#write(next) !== WRITE.done) return
     }
-    if (this.#endsWhenWritten && this.#queue.length === 0) {
+    if (this.#endsWhenWritten) {
       this.#endsWhenWritten = false
       this.socket.end()
     }

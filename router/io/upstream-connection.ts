@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { SERVER } from '../core/counters.ts'
 import { disarm } from '../core/timer-list.ts'
 import type { TimerList, TimerNode } from '../core/timer-list.ts'
+import { growChunk } from './chunk-pool.ts'
 import type { Chunk } from './chunk-pool.ts'
 import type { Lane } from './lane.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
@@ -186,15 +187,16 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
   #append(chunk: Chunk, end: number): Buffer | undefined {
     this.#readAt = end
     if (end < chunk.bytes.length) return chunk.bytes.subarray(end)
-    if (chunk.isLarge) {
+    if (end >= LARGEST_HEADS_BYTES) {
       this.#ended('EMSGSIZE')
       return undefined
     }
-    const large = this.cache.lane.chunks.take(true)
-    chunk.bytes.copy(large.bytes, chunk.base, chunk.base, end)
-    this.cache.lane.chunks.give(chunk)
-    this.#chunk = large
-    return large.bytes.subarray(end)
+    const { chunks } = this.cache.lane
+    const larger = chunk.isLarge ? growChunk(chunk) : chunks.take(true)
+    chunk.bytes.copy(larger.bytes, chunk.base, chunk.base, end)
+    if (!chunk.isLarge) chunks.give(chunk)
+    this.#chunk = larger
+    return larger.bytes.subarray(end)
   }
 
   readonly #onConnect = (): void => {
@@ -213,3 +215,6 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
     user?.onConnectFailed(error.code ?? 'EUNKNOWN')
   }
 }
+
+/** Heads, interim ones before them included: twice the largest limit that can be configured. */
+const LARGEST_HEADS_BYTES = 256 * 1024
