@@ -130,7 +130,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
 
   /** A body that nobody reads would be taken for the next request. */
   #keepsAfterOwn({ head }: Exchange): boolean {
-    return !head.hasBody && this.mayKeep(head.isKeepAlive, this.lane.now())
+    return !head.hasBody && this.mayKeep(head.isKeepAlive, this.lane.nowMs)
   }
 
   #ownContext({ head }: Exchange, keeps: boolean): OwnAnswerContext {

@@ -207,9 +207,8 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#isStaleRetried = false
     this.#interims = 0
     this.#isPaused = false
-    this.#chosenAt = this.#startedAt
-    const nowMs = this.#startedAt
-    group.pool.budget.begin(nowMs)
+    this.#chosenAt = this.#lane.nowMs
+    group.pool.budget.begin(this.#chosenAt)
     this.#lane.putRequestId(this.requestId)
     if (!group.locate(this.bytes, this.head, this.#user)) {
       this.#lane.counters.add(GLOBAL.noUser, 1)
@@ -443,7 +442,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     }
     this.#upstream = upstream
     this.record.connectUs = -1
-    this.#send(this.record.attempts === 1 ? this.#startedAt : this.#lane.nowMs)
+    this.#send(this.#lane.nowMs)
   }
 
   #connect(cache: Cache): void {
