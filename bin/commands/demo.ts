@@ -103,7 +103,7 @@ function numberOption(
 }
 
 function introduction(edge: DemoEdge): string {
-  const { publicUrl, photos, storagePort, caches, socket } = edge
+  const { publicUrl, adminUrl, photos, storagePort, caches, socket } = edge
   const photo = photos.paths[0] ?? '/'
   const program = relative(path.join(import.meta.dirname, '..', 'photoedge.ts'))
   const operate = `${nodeCommand()} ${program}`
@@ -115,6 +115,7 @@ function introduction(edge: DemoEdge): string {
       ({ name, port, pid }) => `  ${name}          http://127.0.0.1:${port}   pid ${String(pid)}`,
     ),
     `  storage          http://127.0.0.1:${storagePort}   ${photos.paths.length} photos of ${photos.userCount} users`,
+    `  metrics          ${adminUrl}/metrics`,
     `  configuration    ${edge.configFile}`,
     '',
     'A photo, through the public address:',

@@ -1,11 +1,13 @@
 /** What the demo's router is to serve, and from where. */
 export interface DemoConfig {
   readonly publicPort: number
+  /** Metrics and the rest of the admin API, for reading. */
+  readonly adminPort: number
   readonly caches: readonly { readonly name: string; readonly port: number }[]
 }
 
 /** The configuration file of the demo's router, as an operator would write it. */
-export function demoConfigText({ publicPort, caches }: DemoConfig): string {
+export function demoConfigText({ publicPort, adminPort, caches }: DemoConfig): string {
   const servers = caches.map(({ name, port }) => `      ${name}: "127.0.0.1:${port}"\n`).join('')
   return `# Written by "photoedge demo": one photo router in front of ${caches.length} caches, on loopback.
 edge: demo
@@ -35,5 +37,6 @@ checks:
 
 admin:
   socket: router.sock
+  http: 127.0.0.1:${adminPort}
 `
 }

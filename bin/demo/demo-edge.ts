@@ -16,6 +16,7 @@ import { generatePhotos, linkOwnPhotos } from './photo-folder.ts'
 import type { PhotoFolder } from './photo-folder.ts'
 
 const PUBLIC_PORT = 8080
+const ADMIN_PORT = 9080
 const STORAGE_PORT = 8090
 const CACHE_COUNT = 4
 const READY_WITHIN_MS = 20_000
@@ -39,6 +40,7 @@ export class DemoEdge {
   readonly socket: string
   readonly caches: readonly DemoCache[]
   publicUrl = ''
+  adminUrl = ''
   storagePort = 0
   photos: PhotoFolder = { folder: '', paths: [], userCount: 0 }
   readonly #options: DemoOptions
@@ -78,13 +80,18 @@ export class DemoEdge {
   async start(): Promise<void> {
     const { folder, photos, loadPerSecond } = this.#options
     const publicPort = await this.#choosePublicPort()
+    const adminPort = (await freePort(ADMIN_PORT)) ?? (await freePort(0)) ?? 0
     const storageFolder = path.join(folder, 'storage')
     this.photos =
       photos === undefined ? generatePhotos(storageFolder) : linkOwnPhotos(photos, storageFolder)
     await this.#startStorage(storageFolder)
     await Promise.all(this.caches.map((cache) => cache.start()))
-    fs.writeFileSync(this.configFile, demoConfigText({ publicPort, caches: this.caches }))
+    fs.writeFileSync(
+      this.configFile,
+      demoConfigText({ publicPort, adminPort, caches: this.caches }),
+    )
     this.publicUrl = `http://127.0.0.1:${publicPort}`
+    this.adminUrl = `http://127.0.0.1:${adminPort}`
     await this.#startRouter()
     this.#load = new DemoLoad(this.publicUrl, this.photos.paths, loadPerSecond)
     if (loadPerSecond > 0) this.#load.start()

@@ -72,7 +72,7 @@ router:
   groups: { photos: { user: "/u/{user}/{photo}", pool: origins } }
   routes: [{ path: /u/*, group: photos }]
 checks: { tcp: { type: tcp, interval: 500ms } }
-admin: { socket: router.sock }
+admin: { socket: router.sock, http: off }
 `,
   )
   t.teardown(async () => {

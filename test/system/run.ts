@@ -18,6 +18,14 @@ interface Counts {
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
 const startedAt = performance.now()
 const chosen = process.argv.slice(2)
+let running: number | undefined
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    endGroup(running)
+    process.exit(1)
+  })
+}
 
 for (const name of fs.readdirSync(import.meta.dirname).sort()) {
   if (!name.endsWith('.test.ts')) continue
@@ -45,6 +53,7 @@ async function runFile(file: string): Promise<void> {
     env: { ...process.env, TAP_TIMEOUT: String(FILE_DEADLINE_MS / 1000) },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  running = child.pid
   let failed = 0
   let last = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

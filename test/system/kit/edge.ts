@@ -124,7 +124,7 @@ router:
   groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${group} } }
   routes: [{ path: /u/*, group: photos }]
 checks: { caches: ${check} }
-admin: { socket: router.sock }
+admin: { socket: router.sock, http: off }
 `
   }
 
