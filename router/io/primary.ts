@@ -9,6 +9,7 @@ import { afterDeath, NO_DEATHS } from '../core/restart-backoff.ts'
 import type { RestartBackoff } from '../core/restart-backoff.ts'
 import { listeningPlaces, openListeningGroup, placeName } from './listening-sockets.ts'
 import type { ListeningGroup } from './listening-sockets.ts'
+import { dropAmbientCapabilities } from './socket-calls.ts'
 import type { Overrides, PrimaryMessage, TableNote, WorkerMessage } from './messages.ts'
 import type { ListenerSecrets } from './tls-contexts.ts'
 import { WorkerProcess } from './worker-slot.ts'
@@ -83,6 +84,8 @@ export class Primary {
     this.#workerEnvironment =
       init.compileCache === undefined ? {} : { NODE_COMPILE_CACHE: init.compileCache }
     for (const group of this.#openGroups(init.setup)) this.#groups.set(group.name, group)
+    // The right to low ports stays here, for a reload's; workers have none.
+    dropAmbientCapabilities()
   }
 
   get generation(): number {

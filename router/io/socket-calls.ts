@@ -13,6 +13,7 @@ const close = libc.func('int close(int fd)')
 const setsockopt = libc.func(
   'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
 )
+const prctl = libc.func('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)')
 
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -81,3 +82,14 @@ export function attachProgram(
   koffi.free(code)
   return result
 }
+
+/**
+ * Programs that this process starts from now on inherit none of its ambient capabilities; its own
+ * stay. (A kernel without them has none to inherit.)
+ */
+export const dropAmbientCapabilities = (): void => {
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+}
+
+const PR_CAP_AMBIENT = 47
+const PR_CAP_AMBIENT_CLEAR_ALL = 4
