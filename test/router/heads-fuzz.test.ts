@@ -23,7 +23,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 const run = (numRuns: number) => ({
   seed,
   numRuns: isLong ? numRuns * 20 : numRuns,
-  interruptAfterTimeLimit: isLong ? 3000 : 1000,
+  interruptAfterTimeLimit: isLong ? 1500 : 500,
 })
 t.comment(`FUZZ_SEED=${seed}`)
 

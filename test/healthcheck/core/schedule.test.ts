@@ -32,7 +32,8 @@ void t.test('10,000 servers, one in a hundred hanging, each keep a schedule of o
     seed = (seed * 48_271) % 2_147_483_647
     return seed / 2_147_483_647
   }
-  const starts = startsOf(10_000, 10_000, { random }, (world) => {
+  const seconds = process.env['CI'] === 'true' ? 10 : 4
+  const starts = startsOf(10_000, seconds * 1000, { random }, (world) => {
     for (let index = 100; index <= 10_000; index += 100) {
       world.behaviours.set(`c${index}`, 'timeout')
     }
@@ -50,7 +51,7 @@ void t.test('10,000 servers, one in a hundred hanging, each keep a schedule of o
   }
   t.ok(worst <= 1000.001, `no check starts late: at most ${worst} ms apart`)
   t.ok(shortest >= 899.999, `jitter takes at most a tenth: at least ${shortest} ms apart`)
-  t.ok(fewest >= 9, `every server was checked every second: at least ${fewest} times`)
+  t.ok(fewest >= seconds - 1, `every server was checked every second: at least ${fewest} times`)
   t.end()
 })
 

@@ -7,6 +7,7 @@ import { SLOT_COUNT } from '../../../router/core/slot-hash.ts'
 import { buildSlotTable } from '../../../router/core/slot-table.ts'
 import { isPlainlyWithin, plainOrder } from './plain-order.ts'
 
+const isLong = process.env['CI'] === 'true'
 const COUNT = 20
 const servers = Array.from({ length: COUNT }, (_, i) => ({ name: `c${i}`, weight: 1 + (i % 3) }))
 const weights = servers.map(({ weight }) => weight)
@@ -35,16 +36,22 @@ function choices(chooser: CacheChooser): Int32Array {
   })
 }
 
+const areSame = (some: Int32Array, others: Int32Array): boolean =>
+  some.length === others.length && some.every((server, slot) => server === others[slot])
+
 void t.test('any standing of the fleet gives what a walk over the sorted list gives', (t) => {
   const factor = fc.oneof(fc.constantFrom(0, 0, 1), fc.double({ min: 0, max: 1, noNaN: true }))
   const standing = fc.array(factor, { minLength: COUNT, maxLength: COUNT })
   const drained = fc.array(fc.boolean(), { minLength: COUNT, maxLength: COUNT })
   const passed = fc.uniqueArray(fc.nat(COUNT - 1))
-  const slots = fc.array(fc.nat(SLOT_COUNT - 1), { minLength: 1, maxLength: 30 })
+  const slots = fc.array(fc.nat(SLOT_COUNT - 1), { minLength: 1, maxLength: isLong ? 30 : 6 })
   const home = fc.integer({ min: -1, max: COUNT - 1 })
+  const chooser = chooserWith(allUp)
   fc.assert(
     fc.property(standing, drained, passed, slots, home, (factors, drained, passed, slots, home) => {
-      const chooser = chooserWith(factors)
+      factors.forEach((factor, server) => {
+        chooser.setFactor(server, factor)
+      })
       drained.forEach((is, server) => {
         chooser.setDrained(server, is && server % 5 === 0)
       })
@@ -79,11 +86,11 @@ void t.test('one cache down moves its own users only, and its return moves them 
   const before = choices(chooser)
   chooser.setFactor(7, 0)
   const after = choices(chooser)
-  before.forEach((server, slot) => {
-    if (server === 7 ? after[slot] === 7 : after[slot] !== server) t.fail(`slot ${slot}`)
-  })
+  const isWrong = (server: number, slot: number): boolean =>
+    server === 7 ? after[slot] === 7 : after[slot] !== server
+  t.equal(before.findIndex(isWrong), -1)
   chooser.setFactor(7, 1)
-  t.strictSame(choices(chooser), before)
+  t.ok(areSame(choices(chooser), before))
   t.end()
 })
 
@@ -92,12 +99,14 @@ void t.test('a factor of 7/8 moves an eighth of its users, within 1/N, and no ot
   const after = choices(chooserWith(allUp.map((_, i) => (i === 7 ? 7 / 8 : 1))))
   let own = 0
   let moved = 0
+  let wrong = 0
   before.forEach((server, slot) => {
     if (server === 7) own++
     if (server === after[slot]) return
     moved++
-    if (server !== 7) t.fail(`slot ${slot}`)
+    if (server !== 7) wrong++
   })
+  t.equal(wrong, 0)
   t.ok(Math.abs(moved / own - 1 / 8) < 1 / COUNT, `${moved} of ${own}`)
   t.end()
 })
@@ -105,7 +114,7 @@ void t.test('a factor of 7/8 moves an eighth of its users, within 1/N, and no ot
 void t.test('a drained cache gets no new requests, whatever its checks say', (t) => {
   const chooser = chooserWith(allUp)
   chooser.setDrained(3, true)
-  t.strictSame(choices(chooser), choices(chooserWith(without(3))))
+  t.ok(areSame(choices(chooser), choices(chooserWith(without(3)))))
   chooser.setFactor(3, 0.5)
   t.notOk(choices(chooser).includes(3))
   chooser.setDrained(3, false)
@@ -139,11 +148,14 @@ void t.test('an explicit home is used while it stands, and follows its weight by
     const changed = weights.map((w, i) => (i === 7 ? weight : w))
     chooser.setWeights(changed, undefined)
     let count = 0
+    let wrong = 0
     for (let slot = 0; slot < 2000; slot++) {
       chooser.locateSlot(slot, 7)
-      t.equal(chooser.isUsableHere(7), chooser.next(() => false) === 7)
-      if (chooser.isUsableHere(7)) count++
+      const isUsable = chooser.isUsableHere(7)
+      if (isUsable !== (chooser.next(() => false) === 7)) wrong++
+      if (isUsable) count++
     }
+    t.equal(wrong, 0)
     return count / 2000
   }
   t.equal(kept(weights[7]!), 1)

@@ -4,6 +4,7 @@ import { CacheChooser } from '../../../router/core/cache-chooser.ts'
 import { moduloShardMap } from '../../../router/core/shard-map.ts'
 import { parseShardTable, tableShardMap } from '../../../router/core/shard-table.ts'
 import { movedShare } from '../../../router/core/moved-share.ts'
+import type { WeightedServer } from '../../../router/core/rendezvous.ts'
 import { simulate } from '../../../router/core/simulate.ts'
 import type { Placement } from '../../../router/core/simulate.ts'
 import { SLOT_COUNT } from '../../../router/core/slot-hash.ts'
@@ -12,9 +13,19 @@ import { buildSlotTable } from '../../../router/core/slot-table.ts'
 const named = (weights: readonly number[]): { name: string; weight: number }[] =>
   weights.map((weight, i) => ({ name: `cache-${i}`, weight }))
 
+const built = new Map<string, Uint16Array>()
+
+/** The table of these servers, built once. */
+function tableOf(servers: readonly WeightedServer[]): Uint16Array {
+  const key = JSON.stringify(servers)
+  const table = built.get(key) ?? buildSlotTable(servers)
+  built.set(key, table)
+  return table
+}
+
 function placementOf(weights: readonly number[], more: Partial<Placement> = {}): Placement {
   const servers = named(weights)
-  const table = buildSlotTable(servers)
+  const table = tableOf(servers)
   return { servers, weights, table, fallback: 'spread', factors: weights.map(() => 1), ...more }
 }
 
@@ -109,7 +120,7 @@ void t.test(
     const before = placementOf([1, 1, 1])
     t.equal(movedShare(before, before), 0)
     const servers = before.servers.map(({ name, weight }) => ({ name: `new-${name}`, weight }))
-    t.equal(movedShare(before, { servers, shards: undefined, table: buildSlotTable(servers) }), 1)
+    t.equal(movedShare(before, { servers, shards: undefined, table: tableOf(servers) }), 1)
     t.end()
   },
 )
@@ -122,8 +133,8 @@ void t.test('a fourth cache moves a quarter of the users', (t) => {
 void t.test('listed in another order the same caches move nobody', (t) => {
   const servers = named([1, 2, 3])
   const turned = servers.toReversed()
-  const before = { servers, shards: undefined, table: buildSlotTable(servers) }
-  t.equal(movedShare(before, { ...before, servers: turned, table: buildSlotTable(turned) }), 0)
+  const before = { servers, shards: undefined, table: tableOf(servers) }
+  t.equal(movedShare(before, { ...before, servers: turned, table: tableOf(turned) }), 0)
   t.end()
 })
 

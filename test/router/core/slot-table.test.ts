@@ -46,7 +46,7 @@ void t.test('the table is the head of a full sort by score', (t) => {
         return JSON.stringify(row(table, slot)) === JSON.stringify(wanted)
       })
     }),
-    { numRuns: 8 },
+    { numRuns: process.env['CI'] === 'true' ? 8 : 3 },
   )
   t.end()
 })
@@ -72,16 +72,20 @@ void t.test('equal scores go by name, and every server keeps its place', (t) => 
   t.end()
 })
 
+/** A built table is shared by the tests that only read it. */
+const ten = fleet(10, (index) => 1 + (index % 3))
+const tableOfTen = buildSlotTable(ten)
+
 void t.test('neither the order of the list nor anything but names and weights matters', (t) => {
-  const listed = fleet(40, (i) => 1 + (i % 4))
-  const turned = listed.toReversed()
-  const [a, b] = [buildSlotTable(listed), buildSlotTable(turned)]
-  for (const slot of slots) t.strictSame(names(listed, row(a, slot)), names(turned, row(b, slot)))
+  const turned = ten.toReversed()
+  const table = buildSlotTable(turned)
+  for (const slot of slots)
+    t.strictSame(names(ten, row(tableOfTen, slot)), names(turned, row(table, slot)))
   t.end()
 })
 
 void t.test('few servers, one, and none leave the ranks behind them empty', (t) => {
-  for (const count of [0, 1, 3, 7, 8]) {
+  for (const count of [0, 1, 3, 8]) {
     const table = buildSlotTable(fleet(count))
     t.equal(table.byteLength, SLOT_TABLE_BYTES)
     t.ok(slots.every((slot) => row(table, slot).length === count))
@@ -92,17 +96,17 @@ void t.test('few servers, one, and none leave the ranks behind them empty', (t) 
 })
 
 void t.test('a server with weight 0 is in no list', (t) => {
-  const quiesced = fleet(12).map((s, i) => (i === 4 ? { ...s, weight: 0 } : s))
+  const quiesced = ten.map((s, i) => (i === 4 ? { ...s, weight: 0 } : s))
   t.notOk(buildSlotTable(quiesced).includes(4))
   t.notOk(new Rendezvous(quiesced).order(5).includes(4))
-  t.equal(new Rendezvous(quiesced).order(5).length, 11)
+  t.equal(new Rendezvous(quiesced).order(5).length, 9)
   t.end()
 })
 
 void t.test('users follow the weights', (t) => {
-  const table = buildSlotTable(fleet(10, (i) => 1 + (i % 3)))
   const homes = new Float64Array(10)
-  for (let slot = 0; slot < SLOT_COUNT; slot++) homes[table[slot * RANK_COUNT]!]! += 1 / SLOT_COUNT
+  for (let at = 0; at < tableOfTen.length; at += RANK_COUNT)
+    homes[tableOfTen[at]!]! += 1 / SLOT_COUNT
   homes.forEach((share, i) => {
     t.ok(Math.abs(share / ((1 + (i % 3)) / 19) - 1) < 0.02, `${share} at weight ${1 + (i % 3)}`)
   })
@@ -110,27 +114,33 @@ void t.test('users follow the weights', (t) => {
 })
 
 void t.test('a changed weight moves only users to or from that server', (t) => {
-  const before = buildSlotTable(fleet(30, (i) => 1 + (i % 2)))
-  for (const changed of [0, 1.5, 4]) {
-    const after = buildSlotTable(fleet(30, (i) => (i === 9 ? changed : 1 + (i % 2))))
-    for (let at = 0; at < before.length; at += RANK_COUNT) {
-      if (before[at] === after[at]) continue
-      const [lost, won] = changed > 2 ? [before[at], after[at]] : [after[at], before[at]]
-      if (won !== 9 || lost === 9) t.fail(`slot ${at / RANK_COUNT}`)
+  for (const changed of [0, 1.5, 5]) {
+    const after = buildSlotTable(ten.map((s, i) => (i === 8 ? { ...s, weight: changed } : s)))
+    let moved = 0
+    let wrong = 0
+    for (let at = 0; at < after.length; at += RANK_COUNT) {
+      if (tableOfTen[at] === after[at]) continue
+      const [lost, won] = changed > 3 ? [tableOfTen[at], after[at]] : [after[at], tableOfTen[at]]
+      if (won !== 8 || lost === 8) wrong++
+      moved++
     }
+    t.equal(wrong, 0)
+    t.ok(moved > 0)
   }
   t.end()
 })
 
 void t.test('an added server takes its share and moves nobody else', (t) => {
-  const [before, after] = [buildSlotTable(fleet(20)), buildSlotTable(fleet(21))]
+  const after = buildSlotTable([...ten, { name: 'cache-11', weight: 1 }])
   let moved = 0
-  for (let at = 0; at < before.length; at += RANK_COUNT) {
-    if (before[at] === after[at]) continue
-    if (after[at] !== 20) t.fail(`slot ${at / RANK_COUNT}`)
+  let wrong = 0
+  for (let at = 0; at < after.length; at += RANK_COUNT) {
+    if (tableOfTen[at] === after[at]) continue
+    if (after[at] !== 10) wrong++
     moved++
   }
-  t.ok(Math.abs(moved / SLOT_COUNT - 1 / 21) < 0.002, `${moved} moved`)
+  t.equal(wrong, 0)
+  t.ok(Math.abs(moved / SLOT_COUNT - 1 / 20) < 0.002, `${moved} moved`)
   t.end()
 })
 
