@@ -36,10 +36,10 @@ export function tableLines(view: EdgeView, columns: number): string[] {
 
 /** The same in one line, for a log. */
 export function logLine(view: EdgeView): string {
-  const caches = view.caches.map(
-    ({ name, pid, requestsPerSecond }) =>
-      `${name} ${pid === undefined ? 'gone' : `${requestsPerSecond}/s`}`,
-  )
+  const caches = view.caches.map(({ name, pid, verdict, requestsPerSecond }) => {
+    if (pid === undefined) return `${name} gone`
+    return verdict === 'up' ? `${name} ${requestsPerSecond}/s` : `${name} ${verdict ?? 'unknown'}`
+  })
   return `${caches.join('  ')}  storage ${view.storageRequestsPerSecond}/s  ${summary(view)}`
 }
 

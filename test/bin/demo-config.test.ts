@@ -4,7 +4,9 @@ import { parseConfig } from '../../common/config/parse-config.ts'
 
 void t.test('the demo writes a configuration without a problem or a warning', (t) => {
   const caches = [1, 2, 3, 4].map((n) => ({ name: `cache-${n}`, port: 8090 + n }))
-  const parsed = parseConfig(demoConfigText({ publicPort: 8080, adminPort: 9080, caches }), { file: '/x/edge.yaml' })
+  const parsed = parseConfig(demoConfigText({ publicPort: 8080, adminPort: 9080, caches }), {
+    file: '/x/edge.yaml',
+  })
   t.match(parsed, { ok: true, warnings: [] })
   const config = parsed.ok ? parsed.config : undefined
   t.equal(config?.router?.listeners[0]?.name, '127.0.0.1:8080')

@@ -41,6 +41,13 @@ void t.test('no line is wider than the terminal', (t) => {
   t.end()
 })
 
+void t.test('a line says which caches are gone, down, and how busy the others are', (t) => {
+  const hung: CacheView = { ...CACHE, name: 'cache-3', verdict: 'down' }
+  const line = logLine({ ...VIEW, caches: [...VIEW.caches, hung] })
+  t.match(line, /^cache-1 20\/s {2}cache-2 gone {2}cache-3 down {2}storage 3\/s/)
+  t.end()
+})
+
 void t.test('failures are told with the last reason', (t) => {
   const line = logLine({ ...VIEW, failedCount: 2, lastFailure: 'status 503' })
   t.match(line, /failed since start: 2 \(last: status 503\)$/)
