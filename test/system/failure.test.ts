@@ -35,7 +35,10 @@ for (const [kind, check] of [
     const edge = await Edge.start(t, site, { check })
     const cache = site.cache('cache-2')
     const load = edge.load({ requestsPerSecond: REQUESTS_PER_SECOND }).start()
-    await delay(2000)
+    const bodies = edge.load({ requestsPerSecond: 1 })
+    await delay(1000)
+    const underWay = bodies.fetchAll(site.photos.largePaths, site.photos.largePaths.length)
+    await delay(1000)
     const killedAt = performance.now()
     await cache.kill()
     const downAfterMs = await until('verdict down', 10_000, async () => {
@@ -51,7 +54,11 @@ for (const [kind, check] of [
     const upAt = performance.now()
     await delay(2000)
     const samples = await load.stop()
+    await underWay
 
+    const { ok = 0, cut = 0, ...others } = tally(bodies.samples)
+    t.same(others, {}, 'a body under way ends whole or cut, and what came is right')
+    t.ok(ok > 0 && cut > 0, `${ok} bodies whole, ${cut} cut`)
     t.comment(JSON.stringify({ ...tally(samples), downAfterMs: Math.round(downAfterMs) }))
     const failed = samples.filter(({ outcome }) => outcome !== 'ok' && outcome !== 'cut')
     t.same(troubles(failed), [], 'no request fails before its first byte, none is wrong')
@@ -67,6 +74,10 @@ for (const [kind, check] of [
     )
     t.equal((await edge.router.status()).workerRestarts, 0)
     t.equal(await edge.router.stop(), 0, 'a clean end')
+    const { cut: cutUnderLoad = 0 } = tally(samples)
+    const ends = edge.router.loggedEnds()
+    t.comment(JSON.stringify(ends))
+    t.equal(ends['cache cut'], cut + cutUnderLoad, 'each cut is counted')
   })
 
   void t.test(`${kind} check: a cache that accepts and never answers`, async (t) => {

@@ -35,7 +35,7 @@ export class Nginx {
     return new Nginx('storage', port, folder, `location / { root ${photos}; }`)
   }
 
-  /** Keeps what it fetches from storage under `proxy_cache` on its disk. */
+  /** Keeps what it fetches under `proxy_cache` on its disk; serves large photos slowly. */
   static cache(name: string, port: number, folder: string, storagePort: number): Nginx {
     return new Nginx(
       name,
@@ -49,6 +49,7 @@ export class Nginx {
          proxy_cache photos;
          proxy_cache_key $uri;
          proxy_cache_lock on;
+         limit_rate_after 256k; limit_rate 300k;
          add_header X-Cache-Status $upstream_cache_status;
          add_header X-Cache-Name ${name};
        }`,

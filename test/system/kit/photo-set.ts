@@ -4,12 +4,16 @@ import { encodeJpeg, withComment } from '../../../bin/demo/jpeg.ts'
 import { paintLandscape, randomOf } from '../../../bin/demo/picture.ts'
 
 const COMMENT_MAX_BYTES = 60_000
+const LARGE_COUNT = 16
+const LARGE_BYTES = 1_500_000
 
 /** Real JPEG files, no two of them alike anywhere, each held in memory to compare with. */
 export class PhotoSet {
   /** By path, `/u/17/2.jpg`. */
   readonly originals = new Map<string, Buffer>()
   readonly paths: readonly string[]
+  /** Of other users, and not drawn by `zipf`: photos of 1.5 MB. */
+  readonly largePaths: readonly string[]
   readonly userCount: number
 
   constructor(userCount: number, photosPerUser: number, sizesBytes: readonly number[]) {
@@ -23,6 +27,11 @@ export class PhotoSet {
       }
     }
     this.paths = [...this.originals.keys()]
+    this.largePaths = Array.from({ length: LARGE_COUNT }, (_, index) => {
+      const user = userCount + index
+      this.originals.set(`/u/${user}/large.jpg`, padded(picture, LARGE_BYTES, -user))
+      return `/u/${user}/large.jpg`
+    })
   }
 
   /** Writes each photo to its path below `folder`. */

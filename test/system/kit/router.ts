@@ -99,6 +99,17 @@ export class Router {
     return code
   }
 
+  /** How exchanges ended, by the access log; whole after a graceful stop only. */
+  loggedEnds(): Record<string, number> {
+    const ends: Record<string, number> = {}
+    const lines = fs.readFileSync(path.join(this.folder, 'access.log'), 'utf8').split('\n')
+    for (const line of lines.filter(Boolean)) {
+      const { end } = JSON.parse(line) as { end: string }
+      ends[end] = (ends[end] ?? 0) + 1
+    }
+    return ends
+  }
+
   /** A graceful stop; resolves with the exit code. */
   async stop(): Promise<number | null> {
     this.#child?.kill('SIGTERM')
