@@ -17,6 +17,27 @@ export const HEAD_ROOM_BYTES = 1024
 export const LARGE_CHUNK_BYTES = HEAD_ROOM_BYTES + 64 * 1024
 
 /**
+ * Buffers cut one after the other from large ones. Parsers and the collector have then few array
+ * buffers to deal with, however many connections there are.
+ */
+export class Slab {
+  readonly #bytes: number
+  #rest = Buffer.alloc(0)
+
+  constructor(bytes: number) {
+    this.#bytes = bytes
+  }
+
+  /** A buffer of that length, with whatever was there; at most the slab's own size. */
+  cut(length: number): Buffer {
+    if (this.#rest.length < length) this.#rest = Buffer.allocUnsafeSlow(this.#bytes)
+    const piece = this.#rest.subarray(0, length)
+    this.#rest = this.#rest.subarray(length)
+    return piece
+  }
+}
+
+/**
  * Chunks go round: a small one waits at each upstream connection, large ones carry bodies while
  * they flow. What is over the spare limit goes to the garbage collector.
  */
@@ -24,6 +45,7 @@ export class ChunkPool {
   readonly #small: Chunk[] = []
   readonly #large: Chunk[] = []
 
+  readonly #slab = new Slab(SLAB_BYTES)
   #largeOutCount = 0
 
   /** Whether an idle connection may sit on a large chunk. */
@@ -33,7 +55,7 @@ export class ChunkPool {
 
   take(isLarge: boolean): Chunk {
     if (isLarge) this.#largeOutCount++
-    return (isLarge ? this.#large : this.#small).pop() ?? make(isLarge)
+    return (isLarge ? this.#large : this.#small).pop() ?? this.#make(isLarge)
   }
 
   /** A chunk that a dead connection may still hold is lost to the pool: only counted back. */
@@ -46,6 +68,11 @@ export class ChunkPool {
     const spare = chunk.isLarge ? this.#large : this.#small
     if (spare.length < SPARE_CHUNKS) spare.push(chunk)
   }
+
+  #make(isLarge: boolean): Chunk {
+    const bytes = this.#slab.cut(isLarge ? LARGE_CHUNK_BYTES : SMALL_CHUNK_BYTES)
+    return { bytes, base: HEAD_ROOM_BYTES, landing: bytes.subarray(HEAD_ROOM_BYTES), isLarge }
+  }
 }
 
 /** Twice as large, in place of a large one: the pool counts them as one. Nothing is copied. */
@@ -54,10 +81,6 @@ export function growChunk({ bytes, base }: Chunk): Chunk {
   return { bytes: grown, base, landing: grown.subarray(base), isLarge: true }
 }
 
-function make(isLarge: boolean): Chunk {
-  const bytes = Buffer.allocUnsafeSlow(isLarge ? LARGE_CHUNK_BYTES : SMALL_CHUNK_BYTES)
-  return { bytes, base: HEAD_ROOM_BYTES, landing: bytes.subarray(HEAD_ROOM_BYTES), isLarge }
-}
-
+const SLAB_BYTES = 4 * 1024 * 1024
 const SPARE_CHUNKS = 256
 const LARGE_CHUNKS_OUT = 512

@@ -27,7 +27,7 @@ import { disarm } from '../core/timer-list.ts'
 import type { TimerList, TimerNode } from '../core/timer-list.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
-import type { Chunk } from './chunk-pool.ts'
+import type { Chunk, Slab } from './chunk-pool.ts'
 import { HEAD_ROOM_BYTES } from './chunk-pool.ts'
 import type { Lane } from './lane.ts'
 import type { Peer } from '../core/peer.ts'
@@ -85,6 +85,8 @@ export interface ExchangeClient {
 
 /** A lane with exchanges to spare. */
 export interface ExchangeLane extends Lane {
+  /** Where exchanges' own buffers are cut from. */
+  readonly headSlab: Slab
   giveExchange(exchange: Exchange): void
 }
 
@@ -102,11 +104,12 @@ export class Exchange implements TimerNode, UpstreamUser {
   readonly record = new AccessRecord()
   readonly requestId = new Uint8Array(32)
   /** The client's bytes of this request, and any that came behind its head. */
-  bytes = Buffer.allocUnsafeSlow(BYTES_AT_FIRST)
+  bytes: Buffer
   filled = 0
   phase: number = PHASE.done
 
   readonly #lane: ExchangeLane
+  readonly #ownBytes: Buffer
   readonly #answer = new ResponseHead(SMALLEST_LIMITS)
   readonly #user = createUserBytes()
   readonly #tried: number[] = []
@@ -132,6 +135,8 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   constructor(lane: ExchangeLane) {
     this.#lane = lane
+    this.#ownBytes = lane.headSlab.cut(BYTES_AT_FIRST)
+    this.bytes = this.#ownBytes
   }
 
   get client(): ExchangeClient {
@@ -799,7 +804,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   #recycle(): void {
     this.#client = undefined
     this.#group = undefined
-    if (this.bytes.length > BYTES_TO_KEEP) this.bytes = Buffer.allocUnsafeSlow(BYTES_AT_FIRST)
+    this.bytes = this.#ownBytes
     this.#lane.giveExchange(this)
   }
 
@@ -867,7 +872,6 @@ const micros = (ms: number): number => Math.round(ms * 1000)
 
 const SMALLEST_LIMITS = { targetBytes: 8192, headBytes: 32_768, fields: 200 }
 const BYTES_AT_FIRST = 4096
-const BYTES_TO_KEEP = 16_384
 const LARGEST_ADDITION_BYTES = 4096
 const CHUNK_FRAME_BYTES = CHUNK_SIZE_BYTES + 2 * CHUNK_END.length + LAST_CHUNK.length
 const MOST_INTERIMS = 16

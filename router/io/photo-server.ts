@@ -24,7 +24,7 @@ import type { AccessLog } from './access-log.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { systemClock } from '../../common/runtime/clock.ts'
 import { Cache, CachePool } from './cache.ts'
-import { ChunkPool } from './chunk-pool.ts'
+import { ChunkPool, Slab } from './chunk-pool.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { ClientLane } from './client-connection.ts'
 import { Exchange } from './exchange.ts'
@@ -53,6 +53,7 @@ class WorkerLane implements PhotoServer, ClientLane {
   readonly counters: Counters
   readonly timers = new TimerLists()
   readonly chunks = new ChunkPool()
+  readonly headSlab = new Slab(HEAD_SLAB_BYTES)
   readonly openTransport: OpenTransport
   readonly clientLanding = Buffer.allocUnsafeSlow(CLIENT_LANDING_BYTES)
   readonly general: GeneralLane
@@ -410,6 +411,7 @@ function shardMap({ shards, name }: GroupConfig, tables: Tables): ShardMap | und
 
 const HEX = new TextEncoder().encode('0123456789abcdef')
 const CLIENT_LANDING_BYTES = 64 * 1024
+const HEAD_SLAB_BYTES = 1024 * 1024
 const SCRATCH_BYTES = 64 * 1024
 const RANDOM_BYTES = 8192
 const SPARE_EXCHANGES = 256

@@ -101,7 +101,8 @@ class StreamWrapTransport implements Transport {
   }
 
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
-    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)
+    // Not `subarray`: making a Buffer takes three times as long.
+    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset + start, end - start)
     if (this.#isTls && this.#pendingWrites > 0 && this.#handle !== undefined) {
       // TLSWrap takes one write at a time, and ends the process at a second.
       this.#queue.push(bytes)
