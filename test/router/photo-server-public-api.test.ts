@@ -1,0 +1,3 @@
+import { describePhotoServer } from './photo-server-suite.ts'
+
+describePhotoServer(true)
