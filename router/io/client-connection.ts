@@ -29,7 +29,8 @@ const WAIT = { nothing: 0, head: 1, idle: 2, send: 3, linger: 4 } as const
 export interface ClientLane extends ExchangeLane {
   /** Every client's reads land here and are taken out before the next one. */
   readonly clientLanding: Buffer
-  readonly general: GeneralLane
+  /** The lane for what is rare, once it is loaded. */
+  general(): Promise<GeneralLane>
   takeExchange(): Exchange
   /** Hears of a connection that is over. */
   forget(connection: ClientConnection): void
@@ -223,12 +224,21 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   }
 
   serveElsewhere(exchange: Exchange, group: GroupPlan): void {
-    void this.lane.general.serve(this, exchange, group)
+    void this.lane.general().then((general) => {
+      if (this.#exchange === exchange) general.serve(this, exchange, group)
+    })
   }
 
   /** From now on the client's bytes are `sink`'s, until the exchange is over. */
   handOver(sink: ClientSink): void {
     this.#sink = sink
+  }
+
+  takeStash(): readonly Buffer[] {
+    const stash = this.#stash
+    this.#stash = []
+    this.#stashedBytes = 0
+    return stash
   }
 
   pauseReading(): void {

@@ -30,6 +30,8 @@ export interface HandOverClient extends ExchangeClient {
   readonly lane: Lane
   /** From now on the client's bytes are `sink`'s, until the exchange is over. */
   handOver(sink: ClientSink): void
+  /** What the client sent behind the head's own bytes, before the connection was handed over. */
+  takeStash(): readonly Buffer[]
   pauseReading(): void
   resumeReading(): void
   /** The lane gave up within its answer. */
@@ -43,10 +45,16 @@ export interface HandOverClient extends ExchangeClient {
  */
 export class GeneralLane {
   readonly #pools = new Map<string, Pool>()
-  #server: Promise<FastifyInstance> | undefined
+  readonly #server = createServer((request, reply) => this.#forward(request, reply))
+
+  /** Resolves when it can serve. */
+  async start(): Promise<this> {
+    await this.#server.ready()
+    return this
+  }
 
   /** Takes the connection; what the client sends from now on is this request's body. */
-  async serve(client: HandOverClient, exchange: Exchange, group: GroupPlan): Promise<void> {
+  serve(client: HandOverClient, exchange: Exchange, group: GroupPlan): void {
     const { lane } = client
     lane.counters.add(GLOBAL.generalLane, 1)
     exchange.record.lane = LANE.general
@@ -57,32 +65,13 @@ export class GeneralLane {
     const cache = exchange.takeCache(group)
     if (cache === undefined) return
     const handed = new HandedOver(client, exchange, group, cache)
-    this.#server ??= this.#start()
-    const server = await this.#server
-    if (handed.destroyed) return
-    server.server.emit('connection', handed)
+    this.#server.server.emit('connection', handed)
     handed.begin()
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
-    await (await this.#server)?.close()
-  }
-
-  async #start(): Promise<FastifyInstance> {
-    const server = Fastify({
-      http: { maxHeaderSize: HEAD_BYTES_MOST },
-      keepAliveTimeout: 1,
-      exposeHeadRoutes: false,
-    })
-    // Bodies go to the cache as they come: nobody here reads them.
-    server.removeAllContentTypeParsers()
-    server.addContentTypeParser('*', (_request, _body, done) => {
-      done(null)
-    })
-    server.all('*', (request, reply) => this.#forward(request, reply))
-    await server.ready()
-    return server
+    await this.#server.close()
   }
 
   async #forward(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -152,6 +141,23 @@ export class GeneralLane {
   }
 }
 
+function createServer(
+  forward: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+): FastifyInstance {
+  const server = Fastify({
+    http: { maxHeaderSize: HEAD_BYTES_MOST },
+    keepAliveTimeout: 1,
+    exposeHeadRoutes: false,
+  })
+  // Bodies go to the cache as they come: nobody here reads them.
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser('*', (_request, _body, done) => {
+    done(null)
+  })
+  server.all('*', forward)
+  return server
+}
+
 /** The client's connection as Node's HTTP server takes one. */
 class HandedOver extends Duplex implements ClientSink {
   readonly client: HandOverClient
@@ -199,6 +205,7 @@ class HandedOver extends Duplex implements ClientSink {
     const framed = put(out, end - CRLF_BYTES, head.isChunked ? CHUNKED_AND_CLOSE : CLOSE)
     this.push(out.subarray(0, framed))
     if (filled > head.length) this.push(Buffer.from(bytes.subarray(head.length, filled)))
+    for (const early of client.takeStash()) this.takeBytes(early)
   }
 
   /** The body, which fails once it is larger than the group allows. */

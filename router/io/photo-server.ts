@@ -28,7 +28,7 @@ import { ChunkPool, Slab } from './chunk-pool.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { ClientLane } from './client-connection.ts'
 import { Exchange } from './exchange.ts'
-import { GeneralLane } from './general-lane.ts'
+import type { GeneralLane } from './general-lane.ts'
 import { NO_OVERRIDES } from './messages.ts'
 import type { Overrides } from './messages.ts'
 import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
@@ -56,7 +56,6 @@ class WorkerLane implements PhotoServer, ClientLane {
   readonly headSlab = new Slab(HEAD_SLAB_BYTES)
   readonly openTransport: OpenTransport
   readonly clientLanding = Buffer.allocUnsafeSlow(CLIENT_LANDING_BYTES)
-  readonly general: GeneralLane
   isDraining = false
   scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   date = httpDate(Date.now())
@@ -73,6 +72,7 @@ class WorkerLane implements PhotoServer, ClientLane {
   readonly #sweeper: NodeJS.Timeout
   #randomAt = RANDOM_BYTES
   #overrides: Overrides = NO_OVERRIDES
+  #general: Promise<GeneralLane> | undefined
   #plan: Plan | undefined
   #config: Config | undefined
   #log: AccessLog | undefined
@@ -87,7 +87,6 @@ class WorkerLane implements PhotoServer, ClientLane {
       !isPlain && isStreamWrapUsable(socket)
         ? openStreamWrap(socket, owner, landing)
         : openSocket(socket, owner, landing)
-    this.general = new GeneralLane()
     this.#sweeper = setInterval(() => {
       this.date = httpDate(Date.now())
       this.tick()
@@ -129,6 +128,9 @@ class WorkerLane implements PhotoServer, ClientLane {
       this.#makeGroup(group, via, config, pools, tables),
     )
     this.#plan = plan
+    if ([...plan.groups.values()].some(({ needsGeneralLane }) => needsGeneralLane)) {
+      void this.general()
+    }
     for (const listener of router.listeners) {
       const known = this.#listeners.get(listener.name)
       if (known === undefined) {
@@ -174,7 +176,7 @@ class WorkerLane implements PhotoServer, ClientLane {
       })
     }
     clearInterval(this.#sweeper)
-    await this.general.close()
+    await (await this.#general)?.close()
     await this.#log?.close()
   }
 
@@ -184,6 +186,14 @@ class WorkerLane implements PhotoServer, ClientLane {
 
   reopenLog(): void {
     this.#log?.reopen()
+  }
+
+  /** Loading it is a fifth of a worker's start, and most edges never need it. */
+  general(): Promise<GeneralLane> {
+    this.#general ??= import('./general-lane.ts').then(({ GeneralLane }) =>
+      new GeneralLane().start(),
+    )
+    return this.#general
   }
 
   replaceScratch(): void {

@@ -116,6 +116,12 @@ export class GroupPlan {
     this.#retryOn = config.retryOn.length === 0 ? undefined : new Set(config.retryOn)
   }
 
+  /** Whether any of its requests is more than a GET or HEAD without a body. */
+  get needsGeneralLane(): boolean {
+    const { methods, bodies } = this.config
+    return bodies === 'allow' || methods.some((method) => method !== 'GET' && method !== 'HEAD')
+  }
+
   allows(method: number): boolean {
     return this.#allowed[method] === 1
   }
