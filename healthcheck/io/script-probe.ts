@@ -79,12 +79,14 @@ function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): v
   })
   // Not 'close': a child of its own may hold the output open for ever.
   child.on('exit', (code, signal) => {
-    setImmediate(() => {
+    const finish = (): void => {
       const lastLine = output.trimEnd().split('\n').at(-1) ?? ''
       const exitCode = code ?? undefined
       const end = { exitCode, signal: signal ?? undefined, lastLine, ...run.measure() }
       run.finish(judgeScript(check.dynamic, end))
-    })
+    }
+    // What it printed may still be in the pipe: between two immediates lies a whole poll of it.
+    setImmediate(() => setImmediate(finish))
   })
 }
 
