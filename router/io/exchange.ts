@@ -240,6 +240,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     record.bodyBytes = bodyBytes
     record.end = end
     this.#after = keeps ? AFTER.keep : AFTER.close
+    if (this.#cache !== undefined) record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
     this.#leaveCache()
     this.#flush()
   }

@@ -1,15 +1,21 @@
 import { Buffer } from 'node:buffer'
+import { STATUS_CODES } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { errors, Pool } from 'undici'
+import { buildConnector, Client, errors } from 'undici'
 import { END, LANE } from '../core/access-record.ts'
 import { encodeText, put } from '../core/ascii.ts'
-import { GLOBAL } from '../core/counters.ts'
-import { ANSWER } from '../core/own-answer.ts'
+import { CHUNKED_MODE, ChunkedDecoder } from '../core/chunked.ts'
+import { GLOBAL, SERVER } from '../core/counters.ts'
+import { ANSWER, refusalAnswer } from '../core/own-answer.ts'
 import type { OwnAnswer } from '../core/own-answer.ts'
+import { REFUSAL } from '../core/refusal.ts'
 import { writeRequestHead } from '../core/rewrite.ts'
+import { disarm } from '../core/timer-list.ts'
+import type { TimerList, TimerNode } from '../core/timer-list.ts'
 import type { Cache } from './cache.ts'
 import type { Exchange, ExchangeClient } from './exchange.ts'
 import type { Lane } from './lane.ts'
@@ -41,10 +47,10 @@ export interface HandOverClient extends ExchangeClient {
 /**
  * The lane for what is legal but rare: other methods, and bodies. A request is handed over with its
  * bytes, its head as the strict parser understood it and already rewritten for the cache, and is
- * the last of its connection. One attempt only: a body can't be sent twice.
+ * the last of its connection. One attempt only, on a connection of its own: a body can't be sent
+ * twice.
  */
 export class GeneralLane {
-  readonly #pools = new Map<string, Pool>()
   readonly #server = createServer((request, reply) => this.#forward(request, reply))
 
   /** Resolves when it can serve. */
@@ -70,7 +76,6 @@ export class GeneralLane {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
     await this.#server.close()
   }
 
@@ -78,66 +83,61 @@ export class GeneralLane {
     const handed = request.raw.socket as unknown as HandedOver
     const { cache, exchange, group } = handed
     const { raw } = request
+    const { head, bytes } = exchange
     reply.hijack()
     try {
-      const answer = await this.#pool(cache, group).request({
+      const answer = await handed.connect().request({
         method: raw.method ?? 'GET',
-        path: raw.url ?? '/',
+        path: bytes.toString('latin1', head.targetStart, head.targetEnd),
         headers: forwarded(raw.rawHeaders),
-        body: exchange.head.hasBody ? Readable.from(handed.limited(raw)) : null,
-        headersTimeout: group.config.timeouts.firstByteMs,
+        body: head.hasBody ? Readable.from(handed.limited(raw)) : null,
+        headersTimeout: 0,
         bodyTimeout: group.config.timeouts.betweenBytesMs,
-        signal: handed.gone,
+        signal: handed.aborted,
+        onInfo: ({ statusCode, headers }) => {
+          handed.relayInterim(statusCode, headers)
+        },
       })
       handed.client.lane.tick()
-      cache.noteSuccess(false)
-      exchange.record.upstreamStatus = answer.statusCode
-      handed.status = answer.statusCode
-      reply.raw.writeHead(answer.statusCode, answerFields(answer.headers, group))
-      answer.body.on('data', (bytes: Buffer) => {
-        handed.bodyBytes += bytes.length
+      answer.body.on('error', (error) => {
+        handed.cutShort(error)
       })
-      await pipeline(answer.body, reply.raw)
+      const isUnframed = isCloseDelimited(answer, raw.method)
+      if (isUnframed && group.pool.isFramingRequired) throw new Error('the answer is not framed')
+      handed.answered(answer.statusCode)
+      if (isUnframed) handed.client.lane.counters.add(GLOBAL.unframed, 1)
+      // Never framed anew as chunks: a killed cache's end would look like the answer's.
+      if (isUnframed || head.versionMinor === 0) reply.raw.useChunkedEncodingByDefault = false
+      reply.raw.writeHead(answer.statusCode, answerFields(answer, group))
+      answer.body.on('data', ({ length }: Buffer) => {
+        handed.bodyBytes += length
+        handed.client.lane.counters.addServer(cache.row + SERVER.bytesIn, length)
+      })
+      await pipeline(answer.body, (body) => handed.whole(body), reply.raw)
     } catch (error) {
+      handed.client.lane.tick()
       this.#fail(handed, reply, error)
     }
   }
 
   #fail(handed: HandedOver, reply: FastifyReply, error: unknown): void {
     if (handed.destroyed) return
-    if (!handed.isOverLimit) handed.cache.noteFailure(false)
     if (reply.raw.headersSent) {
-      handed.outcome = END.cacheCut
       handed.destroy()
       return
     }
-    const isLate =
-      error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
-    const answer: OwnAnswer = handed.isOverLimit
-      ? ANSWER.bodyTooLarge
-      : isLate
-        ? ANSWER.gatewayTimeout
-        : ANSWER.badGateway
+    if (handed.refusal === undefined) handed.exchange.cacheFailed()
+    const isLate = handed.isLate || error instanceof errors.ConnectTimeoutError
+    const answer = handed.refusal ?? (isLate ? ANSWER.gatewayTimeout : ANSWER.badGateway)
     handed.status = answer.status
-    handed.outcome = handed.isOverLimit ? END.refused : END.cacheFailed
+    handed.outcome = handed.refusal === undefined ? END.cacheFailed : END.refused
     handed.bodyBytes = answer.body.length
-    reply.raw.writeHead(answer.status, { 'content-type': 'text/plain; charset=utf-8' })
+    reply.raw.writeHead(answer.status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': answer.body.length,
+      connection: 'close',
+    })
     reply.raw.end(answer.body)
-  }
-
-  #pool({ address, port }: Cache, { config }: GroupPlan): Pool {
-    const host = address.includes(':') ? `[${address}]` : address
-    const origin = `http://${host}:${port}`
-    let pool = this.#pools.get(origin)
-    if (pool === undefined) {
-      pool = new Pool(origin, {
-        connections: CONNECTIONS,
-        connect: { timeout: config.timeouts.connectMs },
-        maxHeaderSize: HEAD_BYTES_MOST,
-      })
-      this.#pools.set(origin, pool)
-    }
-    return pool
   }
 }
 
@@ -148,18 +148,25 @@ function createServer(
     http: { maxHeaderSize: HEAD_BYTES_MOST },
     keepAliveTimeout: 1,
     exposeHeadRoutes: false,
+    // Every target is forwarded byte for byte, also one that no router of paths would take.
+    rewriteUrl: () => '/',
   })
   // Bodies go to the cache as they come: nobody here reads them.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser('*', (_request, _body, done) => {
     done(null)
   })
-  server.all('*', forward)
+  server.all('/', forward)
   return server
 }
 
-/** The client's connection as Node's HTTP server takes one. */
-class HandedOver extends Duplex implements ClientSink {
+/** The client's connection as Node's HTTP server takes one: one head, one body, and no more. */
+class HandedOver extends Duplex implements ClientSink, TimerNode {
+  timerList: TimerList | undefined
+  timerPrevious: TimerNode | undefined
+  timerNext: TimerNode | undefined
+  timerAt = 0
+
   readonly client: HandOverClient
   readonly exchange: Exchange
   readonly group: GroupPlan
@@ -167,8 +174,19 @@ class HandedOver extends Duplex implements ClientSink {
   status = 0
   bodyBytes = 0
   outcome: number = END.complete
-  isOverLimit = false
+  /** What the client is told about its own fault. */
+  refusal: OwnAnswer | undefined
+  /** The cache took too long. */
+  isLate = false
   readonly #abort = new AbortController()
+  readonly #chunks = new ChunkedDecoder()
+  #bodyLeft: number
+  #isBodyWhole: boolean
+  #isFull = false
+  #sentAt = 0
+  #interims = 0
+  #upstream: Client | undefined
+  #isReset = false
   #onDrained: (() => void) | undefined
 
   constructor(client: HandOverClient, exchange: Exchange, group: GroupPlan, cache: Cache) {
@@ -177,12 +195,16 @@ class HandedOver extends Duplex implements ClientSink {
     this.exchange = exchange
     this.group = group
     this.cache = cache
+    const { head } = exchange
+    this.#isBodyWhole = !head.hasBody
+    this.#bodyLeft = head.isChunked ? 0 : head.contentLength
+    this.#chunks.reset(CHUNKED_MODE.wire)
     client.handOver(this)
     this.on('error', () => undefined)
   }
 
-  /** Aborted when the client is gone. */
-  get gone(): AbortSignal {
+  /** Aborted when nothing more is wanted of the cache. */
+  get aborted(): AbortSignal {
     return this.#abort.signal
   }
 
@@ -192,19 +214,20 @@ class HandedOver extends Duplex implements ClientSink {
     const { head, bytes, filled } = exchange
     if (head.expectsContinue) client.write(CONTINUE, 0, CONTINUE.length)
     const context = group.requestContext
-    client.lane.putRequestId(exchange.requestId)
     context.peer = client.peer
     context.requestId = exchange.requestId
     context.serverHost = this.cache.hostField
-    const out = Buffer.allocUnsafeSlow(2 * HEAD_BYTES_MOST)
+    const out = Buffer.allocUnsafeSlow(3 * head.length + context.rules.lines.length + ROOM_BYTES)
     const end = writeRequestHead(out, 0, head, bytes, context)
     if (end < 0) {
       this.destroy()
       return
     }
     const framed = put(out, end - CRLF_BYTES, head.isChunked ? CHUNKED_AND_CLOSE : CLOSE)
+    client.lane.counters.addServer(this.cache.row + SERVER.bytesOut, framed)
     this.push(out.subarray(0, framed))
-    if (filled > head.length) this.push(Buffer.from(bytes.subarray(head.length, filled)))
+    this.#wait()
+    if (filled > head.length) this.takeBytes(Buffer.from(bytes.subarray(head.length, filled)))
     for (const early of client.takeStash()) this.takeBytes(early)
   }
 
@@ -214,16 +237,118 @@ class HandedOver extends Duplex implements ClientSink {
     for await (const bytes of body) {
       length += bytes.length
       if (length > this.group.config.maxBodyBytes) {
-        this.isOverLimit = true
+        this.refusal = ANSWER.bodyTooLarge
         throw new RangeError('the body is larger than maxBody')
       }
       yield bytes
     }
   }
 
-  /** Called by the connection: more of the client's bytes. */
+  /** A connection for this request alone: whether a cache took a body unanswered, nobody knows. */
+  connect(): Client {
+    const { address, port } = this.cache
+    const host = address.includes(':') ? `[${address}]` : address
+    const connector = buildConnector({ timeout: this.group.config.timeouts.connectMs })
+    this.#upstream = new Client(`http://${host}:${port}`, {
+      maxHeaderSize: HEAD_BYTES_MOST,
+      connect: (options, done) => {
+        connector(options, (error, socket) => {
+          socket?.on('error', () => {
+            this.#isReset = true
+          })
+          if (socket === null) done(error, null)
+          else done(null, socket)
+        })
+      },
+    })
+    return this.#upstream
+  }
+
+  /** The answer's body, which fails where a reset ended it: to undici that is as good as FIN. */
+  async *whole(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    yield* body
+    if (!this.#isReset) return
+    const error = new Error('the cache reset its connection')
+    this.cutShort(error)
+    throw error
+  }
+
+  /** The cache's answer broke off; what follows destroys the client's connection too. */
+  cutShort(error: unknown): void {
+    if (this.destroyed || this.outcome !== END.complete) return
+    this.client.lane.tick()
+    const isStalled = error instanceof errors.BodyTimeoutError
+    this.outcome = isStalled ? END.timedOut : END.cacheCut
+    const { counters } = this.client.lane
+    counters.addServer(this.cache.row + (isStalled ? SERVER.bodyTimeouts : SERVER.cuts), 1)
+    this.exchange.cacheFailed()
+  }
+
+  /** The final status line came. */
+  answered(status: number): void {
+    disarm(this)
+    this.status = status
+    this.exchange.cacheAnswered(status, this.client.lane.nowMs - this.#sentAt)
+  }
+
+  /** 1xx go to 1.1 clients; 100 was the router's own word. */
+  relayInterim(status: number, headers: IncomingHttpHeaders): void {
+    this.#interims++
+    if (this.#interims > MOST_INTERIMS) this.#abort.abort()
+    else if (status !== 100 && this.exchange.head.versionMinor === 1 && !this.destroyed) {
+      this.client.lane.counters.add(GLOBAL.responses1xx, 1)
+      this.write(Buffer.from(interimHead(status, headers), 'latin1'))
+    }
+  }
+
+  /** Called by the connection: more of the client's bytes. What follows the body is not read. */
   takeBytes(bytes: Buffer): void {
-    if (!this.push(bytes)) this.client.pauseReading()
+    if (this.#isBodyWhole || this.destroyed) return
+    const isWhole = this.exchange.head.isChunked ? this.#takeChunks(bytes) : this.#takeLength(bytes)
+    this.#isBodyWhole = isWhole
+    if (!isWhole && this.#isFull) this.client.pauseReading()
+    this.#wait()
+  }
+
+  #takeLength(bytes: Buffer): boolean {
+    const length = Math.min(bytes.length, this.#bodyLeft)
+    this.#bodyLeft -= length
+    this.#pass(bytes.subarray(0, length))
+    return this.#bodyLeft === 0
+  }
+
+  #takeChunks(bytes: Buffer): boolean {
+    const chunks = this.#chunks
+    chunks.feed(bytes, 0, bytes.length)
+    while (chunks.next()) this.#pass(bytes.subarray(chunks.rangeStart, chunks.rangeEnd))
+    if (!chunks.isBroken) return chunks.isDone
+    this.refusal = refusalAnswer(REFUSAL.transferCoding)
+    this.client.lane.counters.countRefusal(REFUSAL.transferCoding.reason)
+    this.#abort.abort()
+    return true
+  }
+
+  #pass(bytes: Buffer): void {
+    this.client.lane.counters.addServer(this.cache.row + SERVER.bytesOut, bytes.length)
+    if (!this.push(bytes)) this.#isFull = true
+  }
+
+  /** Whose turn it is, and how long it may take. */
+  #wait(): void {
+    if (this.status > 0 || this.destroyed) return
+    const { client, group } = this
+    const now = client.lane.nowMs
+    if (this.#isBodyWhole) {
+      this.#sentAt = now
+      group.firstByteTimers.arm(this, now)
+    } else if (this.#isFull) group.betweenBytesTimers.arm(this, now)
+    else client.listener.timers.idle.arm(this, now)
+  }
+
+  onTimer(): void {
+    if (this.#isBodyWhole || this.#isFull) this.isLate = true
+    else this.refusal = ANSWER.requestTimeout
+    this.#abort.abort()
   }
 
   /** Called by the connection: all that was written is taken. */
@@ -234,6 +359,9 @@ class HandedOver extends Duplex implements ClientSink {
   }
 
   override _read(): void {
+    if (!this.#isFull) return
+    this.#isFull = false
+    this.#wait()
     this.client.resumeReading()
   }
 
@@ -251,15 +379,31 @@ class HandedOver extends Duplex implements ClientSink {
   override _final(done: () => void): void {
     this.client.lane.tick()
     done()
+    disarm(this)
     this.exchange.answered(this.status, this.bodyBytes, this.outcome, false)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    disarm(this)
     this.#abort.abort()
+    void this.#upstream?.destroy()
     // Ended by us, and not by an answer that is whole: the client must see that it is cut.
     if (!this.writableFinished) this.client.cutHandedOver(this.status, this.outcome)
     done(error)
   }
+}
+
+/** Only the connection's end frames it. */
+function isCloseDelimited({ statusCode, headers }: Answer, method: string | undefined): boolean {
+  if (method === 'HEAD' || statusCode === 204 || statusCode === 304) return false
+  return headers['content-length'] === undefined && headers['transfer-encoding'] === undefined
+}
+
+function interimHead(status: number, headers: IncomingHttpHeaders): string {
+  const lines = Object.entries(headers)
+    .filter(([name]) => !HOP_BY_HOP.includes(name) && name !== 'content-length')
+    .flatMap(([name, value]) => [value ?? []].flat().map((text) => `${name}: ${text}\r\n`))
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
 }
 
 /** The head is made by `writeRequestHead`: only what framed this hop goes. */
@@ -275,20 +419,25 @@ function forwarded(rawHeaders: readonly string[]): string[] {
 }
 
 function answerFields(
-  headers: Readonly<Record<string, string | string[] | undefined>>,
+  { statusCode, headers }: Answer,
   { config }: GroupPlan,
 ): Record<string, string | string[]> {
   const { set, remove } = config.responseHeaders
-  const named = String(headers['connection'] ?? '')
-    .toLowerCase()
-    .split(/\s*,\s*/)
+  const named = (headers.connection ?? '').toLowerCase().split(/\s*,\s*/)
   const dropped = new Set([...HOP_BY_HOP, ...named, ...remove.map((name) => name.toLowerCase())])
   for (const name of Object.keys(set)) dropped.add(name.toLowerCase())
+  if (statusCode === 204) dropped.add('content-length')
   const fields: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && !dropped.has(name)) fields[name] = value
   }
   return { ...fields, ...set, connection: 'close' }
+}
+
+/** What `undici` gives of an answer's head. */
+interface Answer {
+  readonly statusCode: number
+  readonly headers: IncomingHttpHeaders
 }
 
 const HOP_BY_HOP = [
@@ -304,5 +453,7 @@ const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n')
 const CRLF_BYTES = 2
 const CLOSE = encodeText('Connection: close\r\n\r\n')
 const CHUNKED_AND_CLOSE = encodeText('Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n')
-const HEAD_BYTES_MOST = 64 * 1024
-const CONNECTIONS = 16
+/** Above the largest limit that can be configured, and what the router adds. */
+const HEAD_BYTES_MOST = 256 * 1024
+const ROOM_BYTES = 4096
+const MOST_INTERIMS = 16

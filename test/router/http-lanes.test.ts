@@ -1,0 +1,180 @@
+import t from 'tap'
+import { GLOBAL, SERVER } from '../../router/core/counters.ts'
+import {
+  dial,
+  layGround,
+  logOf,
+  raisedGauges,
+  sleep,
+  statuses,
+  TRANSPORTS,
+  until,
+} from './edge-ground.ts'
+import { ask, bodyOf, whole } from './lane-fixture.ts'
+
+const ALLOWED = 'methods: [GET, HEAD, POST, OPTIONS], bodies: allow, maxBody: 100KB'
+const post = (body: string, ...fields: readonly string[]): string =>
+  `POST /u/1/p HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n${fields.map((line) => `${line}\r\n`).join('')}\r\n${body}`
+
+for (const [means, isPlain] of TRANSPORTS) {
+  const options = { isPlain, group: ALLOWED }
+
+  void t.test(`${means}: a body that no one reads is not taken for a request`, async (t) => {
+    const { edge, origins } = await layGround(t, [(s) => s.write(whole('a'))], { isPlain })
+    const smuggled = 'GET /u/1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
+    const heads = ['POST /u/1/p', 'POST /x', 'OPTIONS *', 'PUT /.photoedge/health', 'GET /u/1/p']
+    for (const head of heads) {
+      const { text, how } = await ask(
+        edge.port,
+        `${head} HTTP/1.1\r\nHost: a\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+      )
+      t.equal(statuses(text).length, 1, head)
+      t.match(text, /\r\nConnection: close\r\n/)
+      t.equal(how, 'end')
+    }
+    t.strictSame(origins[0]!.heads, [])
+    t.end()
+  })
+
+  void t.test(`${means}: what follows a handed-over request is never read`, async (t) => {
+    const { edge, origins } = await layGround(t, [(s) => s.end(whole('a'))], options)
+    const next = 'GET /u/1/next HTTP/1.1\r\nHost: a\r\n\r\n'
+    const chunked =
+      'POST /u/1/p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=1\r\nabc\r\n0\r\nT: 1\r\n\r\n'
+    for (const request of [post('abc'), chunked, 'OPTIONS /u/1/p HTTP/1.1\r\nHost: a\r\n\r\n']) {
+      const { text, how } = await ask(edge.port, request + next)
+      t.strictSame(statuses(text), [200])
+      t.match(text, /\r\nconnection: close\r\n/i)
+      t.equal(how, 'end', 'closed by us')
+    }
+    t.equal(origins[0]!.heads.length, 3)
+    t.notMatch(origins[0]!.heads.join(''), /next/)
+    t.strictSame(statuses((await ask(edge.port, chunked.replace('3;', '3x'))).text), [400])
+    await until(() => raisedGauges(edge).length === 0)
+    t.end()
+  })
+
+  void t.test(`${means}: a handed-over answer keeps its framing`, async (t) => {
+    const { edge, origins } = await layGround(
+      t,
+      [(s) => s.end('HTTP/1.1 200 OK\r\n\r\nabc')],
+      options,
+    )
+    const unframed = await ask(edge.port, post('x'))
+    t.notMatch(unframed.text, /transfer-encoding/i)
+    t.equal(bodyOf(unframed.text), 'abc')
+    t.equal(edge.counters.global[GLOBAL.unframed], 1)
+    origins[0]!.script = (s) =>
+      s.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n')
+    const old = await ask(edge.port, post('x').replace('1.1', '1.0'))
+    t.equal(bodyOf(old.text), 'abc')
+    const modern = await ask(edge.port, post('x'))
+    t.match(modern.text, /transfer-encoding: chunked[^]*\r\n3\r\nabc\r\n0\r\n\r\n$/i)
+    origins[0]!.script = (s) => {
+      s.write('HTTP/1.1 200 OK\r\n\r\nabc', () => setTimeout(() => s.resetAndDestroy(), 20))
+    }
+    t.equal((await ask(edge.port, post('x'))).how, 'ECONNRESET')
+    origins[0]!.script = (s) => s.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')
+    const cut = await ask(edge.port, post('x'))
+    t.equal(cut.how, 'ECONNRESET')
+    origins[0]!.script = (s) => s.end('HTTP/1.1 200 OK\r\nA : b\r\n\r\n')
+    t.match((await ask(edge.port, post('x'))).text, /^HTTP\/1.1 502 /)
+    t.end()
+  })
+
+  void t.test(`${means}: a handed-over request has its limits of time`, async (t) => {
+    const ground = await layGround(t, [() => undefined], {
+      isPlain,
+      group: `${ALLOWED}, timeouts: { firstByte: 100ms, betweenBytes: 100ms }`,
+      listener: 'timeouts: { idle: 200ms }',
+    })
+    const { edge, origins } = ground
+    t.match((await ask(edge.port, post('x'))).text, /^HTTP\/1.1 504 /)
+    t.match((await ask(edge.port, post('x').slice(0, -1))).text, /^HTTP\/1.1 408 /)
+    origins[0]!.script = (s) => s.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')
+    const stalled = await ask(edge.port, post('x'))
+    t.equal(stalled.how, 'ECONNRESET')
+    await until(() => raisedGauges(edge).length === 0)
+    const lines = await logOf(ground)
+    t.match(lines, [
+      { status: 504, end: 'cache failed', lane: 'general' },
+      { status: 408, end: 'refused', lane: 'general' },
+      { status: 200, end: 'timed out', lane: 'general' },
+    ])
+    t.end()
+  })
+
+  void t.test(`${means}: a client that leaves ends its handed-over request`, async (t) => {
+    const { edge, origins } = await layGround(t, [() => undefined], options)
+    let closed = 0
+    origins[0]!.script = (socket) => socket.on('close', () => closed++)
+    for (const how of ['end', 'resetAndDestroy'] as const) {
+      const before = closed
+      const heads = origins[0]!.heads.length
+      const { socket } = dial(edge.port, post('abc'))
+      await until(() => origins[0]!.heads.length > heads)
+      socket[how]()
+      await until(() => closed > before)
+    }
+    await until(() => raisedGauges(edge).length === 0)
+    t.pass('the fetch has ended')
+    t.end()
+  })
+
+  void t.test(`${means}: a handed-over request can be the trial`, async (t) => {
+    const { edge, origins } = await layGround(t, [(s) => s.resetAndDestroy()], options)
+    for (let i = 0; i < 3; i++) await ask(edge.port, post('x'))
+    t.strictSame(edge.suspects, ['caches/c0'])
+    await ask(edge.port, post('x'))
+    t.equal(edge.counters.global[GLOBAL.trials], 1)
+    origins[0]!.script = (s) => s.end(whole('a'))
+    t.equal(bodyOf((await ask(edge.port, post('x'))).text), 'a')
+    t.equal(edge.counters.servers[SERVER.suspect], 0)
+    t.end()
+  })
+
+  void t.test(`${means}: 1xx of a handed-over request reach 1.1 clients`, async (t) => {
+    const { edge } = await layGround(
+      t,
+      [
+        (s) => {
+          s.write('HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n')
+          setTimeout(() => s.end(whole('\u00e9', 'X-Text: \u00e9')), 20)
+        },
+      ],
+      options,
+    )
+    const modern = await ask(edge.port, post('x', 'Expect: 100-continue', 'X: \u00e9'))
+    t.strictSame(statuses(modern.text), [100, 103, 200])
+    t.strictSame(statuses((await ask(edge.port, post('x').replace('1.1', '1.0'))).text), [200])
+    await sleep(0)
+    t.end()
+  })
+
+  void t.test(`${means}: a large body goes through at the cache's pace`, async (t) => {
+    const http = await import('node:http')
+    const origin = http.createServer((request, response) => {
+      let length = 0
+      request.pause()
+      setTimeout(() => request.resume(), 50)
+      request.on('data', (bytes: Buffer) => (length += bytes.length))
+      request.on('end', () => response.end(String(length)))
+    })
+    await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => {
+      origin.closeAllConnections()
+      origin.close()
+    })
+    const { edge } = await layGround(t, [], {
+      isPlain,
+      ports: [(origin.address() as { port: number }).port],
+      group: 'methods: [POST], bodies: allow, maxBody: 20MB',
+    })
+    const sent = await fetch(`http://127.0.0.1:${edge.port}/u/1/p`, {
+      method: 'POST',
+      body: new Uint8Array(5_000_000),
+    })
+    t.equal(await sent.text(), '5000000')
+    t.end()
+  })
+}
