@@ -224,7 +224,7 @@ void t.test('a device that is pulled out', async (t) => {
   disk.mount()
   await check.notices(t, 200, /^all is well$/)
   disk.pull()
-  await check.notices(t, 503, /I\/O error|read-only|shut down|damaged/)
+  await check.notices(t, 503, /I\/O error|read-only|shut down|damaged|no space/)
 })
 
 void t.test('SIGTERM answers 503 before it ends', async (t) => {
