@@ -14,7 +14,7 @@ export interface Chunk {
 
 export const SMALL_CHUNK_BYTES = 17 * 1024
 export const HEAD_ROOM_BYTES = 1024
-export const LARGE_CHUNK_BYTES = HEAD_ROOM_BYTES + 64 * 1024
+export const LARGE_CHUNK_BYTES = HEAD_ROOM_BYTES + 128 * 1024
 
 /**
  * Buffers cut one after the other from large ones. Parsers and the collector have then few array
@@ -83,4 +83,5 @@ export function growChunk({ bytes, base }: Chunk): Chunk {
 
 const SLAB_BYTES = 4 * 1024 * 1024
 const SPARE_CHUNKS = 256
-const LARGE_CHUNKS_OUT = 512
+/** Few: the chunk that was given back last is the one that is still in the processor's cache. */
+const LARGE_CHUNKS_OUT = 16
