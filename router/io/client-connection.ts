@@ -105,9 +105,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
     this.lane.counters.add(GLOBAL.bytesOut, end - start)
     const outcome = this.#transport.write(buffer, start, end)
-    if (outcome !== WRITE.done && outcome !== WRITE.failed && this.#wait !== WAIT.send) {
-      this.#arm(WAIT.send)
-    }
+    if (outcome === WRITE.waits && this.#wait !== WAIT.send) this.#arm(WAIT.send)
     return outcome
   }
 
@@ -157,9 +155,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
       out = Buffer.allocUnsafeSlow(2 * out.length)
       length = put(out)
     }
-    const outcome = this.write(out, 0, length)
-    if (outcome === WRITE.failed) return
-    if (outcome === WRITE.holdsBuffer && out === lane.scratch) lane.replaceScratch()
+    if (this.write(out, 0, length) === WRITE.failed) return
     const isHead = exchange.head.method === METHODS.HEAD
     exchange.answered(answer.status, isHead ? 0 : answer.body.length, end, keeps)
   }

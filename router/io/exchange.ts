@@ -27,15 +27,14 @@ import { disarm } from '../core/timer-list.ts'
 import type { TimerList, TimerNode } from '../core/timer-list.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
-import type { Chunk, Slab } from './chunk-pool.ts'
-import { HEAD_ROOM_BYTES } from './chunk-pool.ts'
+import { HEAD_ROOM_BYTES } from './landing.ts'
 import type { Lane } from './lane.ts'
 import type { Peer } from '../core/peer.ts'
 import type { GroupPlan, ListenerState } from './plan.ts'
+import type { Slab } from './slab.ts'
 import { WRITE } from './transport.ts'
 import type { WriteOutcome } from './transport.ts'
-import { CHUNK } from './upstream-connection.ts'
-import type { ChunkUse, UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 /** Where an exchange stands. */
 export const PHASE = {
@@ -113,7 +112,6 @@ export class Exchange implements TimerNode, UpstreamUser {
   readonly #answer = new ResponseHead(SMALLEST_LIMITS)
   readonly #user = createUserBytes()
   readonly #tried: number[] = []
-  readonly #held: Chunk[] = []
   readonly #chunked = new ChunkedDecoder()
   #client: ExchangeClient | undefined
   #group: GroupPlan | undefined
@@ -141,10 +139,6 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   get client(): ExchangeClient {
     return this.#client!
-  }
-
-  get wantsLargeChunk(): boolean {
-    return this.phase === PHASE.body && this.#remaining > LARGE_FROM_BYTES
   }
 
   /** A head's first byte came on this client's connection. */
@@ -247,10 +241,6 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   /** The client took everything that was written. */
   clientDrained(): void {
-    const { chunks } = this.#lane
-    for (let chunk = this.#held.pop(); chunk !== undefined; chunk = this.#held.pop()) {
-      chunks.give(chunk)
-    }
     if (this.phase === PHASE.flushing) this.#finish()
     else if (this.#isPaused) {
       this.#isPaused = false
@@ -266,7 +256,6 @@ export class Exchange implements TimerNode, UpstreamUser {
       this.#discard()
       return
     }
-    this.#loseHeld()
     this.#dropUpstream()
     this.#after = AFTER.nothing
     this.record.end = end
@@ -291,12 +280,14 @@ export class Exchange implements TimerNode, UpstreamUser {
     else this.#failAttempt(code === 'ECONNREFUSED' ? RETRY.refused : RETRY.unreachable)
   }
 
-  onAnswerBytes(chunk: Chunk, from: number, end: number): ChunkUse {
+  onAnswerBytes(bytes: Buffer, from: number, end: number): boolean {
     this.#lane.counters.addServer(this.#row + SERVER.bytesIn, end - from)
-    if (this.phase === PHASE.waiting) return this.#onHeadBytes(chunk, end)
-    if (this.phase !== PHASE.body) return CHUNK.free
-    this.#armBody()
-    return this.#relay(chunk, from, from, end)
+    if (this.phase === PHASE.waiting) return this.#onHeadBytes(bytes, end)
+    if (this.phase === PHASE.body) {
+      this.#armBody()
+      this.#relay(bytes, from, from, end)
+    }
+    return false
   }
 
   onAnswerEnd(code: string): void {
@@ -481,56 +472,63 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#answer.setLimits(this.client.listener.headLimits)
     this.#answer.reset(HEAD_ROOM_BYTES, this.head.method)
     group.firstByteTimers.arm(this, now)
-    const outcome = upstream.write(buffer, 0, end)
-    if (outcome === WRITE.holdsBuffer && buffer === scratch) this.#lane.replaceScratch()
+    upstream.write(buffer, 0, end)
     this.#lane.counters.addServer(cache.row + SERVER.bytesOut, end)
   }
 
-  #onHeadBytes(chunk: Chunk, end: number): ChunkUse {
+  /** True while the head is incomplete. */
+  #onHeadBytes(bytes: Buffer, end: number): boolean {
     const answer = this.#answer
     this.#hasAnswerBytes = true
     for (;;) {
-      const status = answer.parse(chunk.bytes, end)
-      if (status === PARSE.incomplete) return CHUNK.append
-      if (status === PARSE.refused) return this.#badHead()
-      if (!answer.isInterim) return this.#onFinalHead(chunk, end)
+      const status = answer.parse(bytes, end)
+      if (status === PARSE.incomplete) return true
+      if (status === PARSE.complete && !answer.isInterim) {
+        this.#onFinalHead(bytes, end)
+        return false
+      }
       this.#interims++
-      if (this.#interims > MOST_INTERIMS) return this.#badHead()
-      if (this.head.versionMinor === 1) this.#relayInterim(chunk)
-      if (this.phase !== PHASE.waiting) return CHUNK.free
+      if (status === PARSE.refused || this.#interims > MOST_INTERIMS) {
+        this.#badHead()
+        return false
+      }
+      if (this.head.versionMinor === 1) this.#relayInterim(bytes)
+      if (this.phase !== PHASE.waiting) return false
       answer.reset(answer.end, this.head.method)
     }
   }
 
-  #badHead(): ChunkUse {
+  #badHead(): void {
     this.#lane.counters.addServer(this.#row + SERVER.badHeads, 1)
     this.#failAttempt(RETRY.badHead)
-    return CHUNK.free
   }
 
-  #relayInterim(chunk: Chunk): void {
+  #relayInterim(bytes: Buffer): void {
     const group = this.#group!
     const context = group.responseContext
     context.framing = FRAMING.none
     context.connection = CONNECTION.silent
     const answer = this.#answer
     const out = Buffer.allocUnsafeSlow(answer.end - answer.start + LARGEST_ADDITION_BYTES)
-    const end = writeResponseHead(out, 0, answer, chunk.bytes, context)
+    const end = writeResponseHead(out, 0, answer, bytes, context)
     this.#lane.counters.add(GLOBAL.responses1xx, 1)
     this.client.write(out, 0, end)
   }
 
-  #onFinalHead(chunk: Chunk, end: number): ChunkUse {
+  #onFinalHead(bytes: Buffer, end: number): void {
     const group = this.#group!
     const cache = this.#cache!
     const answer = this.#answer
     const { record } = this
     const { counters } = this.#lane
     const isUnframed = answer.framing === FRAMING.close
-    if (isUnframed && group.pool.isFramingRequired) return this.#badHead()
+    if (isUnframed && group.pool.isFramingRequired) {
+      this.#badHead()
+      return
+    }
     const now = this.#lane.nowMs
     this.#noteAnswer(cache, answer.status, now - this.#sentAt)
-    if (group.retriesOn(answer.status) && this.#retryInstead()) return CHUNK.free
+    if (group.retriesOn(answer.status) && this.#retryInstead()) return
     if (isUnframed) counters.add(GLOBAL.unframed, 1)
 
     disarm(this)
@@ -554,17 +552,17 @@ export class Exchange implements TimerNode, UpstreamUser {
     if (answer.framing === FRAMING.none) this.#remaining = 0
     if (answer.framing === FRAMING.chunked) this.#chunked.reset(CHUNKED_MODE.data)
 
-    let start = rewriteResponseHead(chunk.bytes, 0, answer, context)
+    let start = rewriteResponseHead(bytes, 0, answer, context)
     if (start < 0) {
       const out = Buffer.allocUnsafeSlow(
         answer.end + group.responseContext.rules.lines.length + LARGEST_ADDITION_BYTES,
       )
-      const headEnd = writeResponseHead(out, 0, answer, chunk.bytes, context)
-      if (this.client.write(out, 0, headEnd) === WRITE.failed) return CHUNK.free
+      const headEnd = writeResponseHead(out, 0, answer, bytes, context)
+      if (this.client.write(out, 0, headEnd) === WRITE.failed) return
       start = answer.end
     }
     this.#armBody()
-    return this.#relay(chunk, start, answer.end, end)
+    this.#relay(bytes, start, answer.end, end)
   }
 
   #noteAnswer(cache: Cache, status: number, firstByteMs: number): void {
@@ -582,33 +580,32 @@ export class Exchange implements TimerNode, UpstreamUser {
   }
 
   /** Passes on a head that begins at `start` (or nothing) and the body from `from` to `end`. */
-  #relay(chunk: Chunk, start: number, from: number, end: number): ChunkUse {
-    if (this.#framing === FRAMING.chunked) return this.#relayChunked(chunk, start, from, end)
+  #relay(bytes: Buffer, start: number, from: number, end: number): void {
+    if (this.#framing === FRAMING.chunked) {
+      this.#relayChunked(bytes, start, from, end)
+      return
+    }
     const length = Math.min(end - from, this.#remaining)
     this.#remaining -= length
     this.record.bodyBytes += length
-    const isClean = from + length === end
-    const isWhole = this.#remaining === 0
-    const outcome = this.client.write(chunk.bytes, start, from + length)
-    if (outcome === WRITE.failed) return CHUNK.free
-    if (outcome === WRITE.holdsBuffer) this.#held.push(chunk)
-    if (isWhole) {
-      if (!isClean) this.#lane.countStrayBytes()
-      this.#answerComplete(isClean)
-    } else if (outcome !== WRITE.done) this.#pauseIfFull()
-    return outcome === WRITE.holdsBuffer ? CHUNK.held : CHUNK.free
+    const outcome = this.client.write(bytes, start, from + length)
+    if (outcome === WRITE.failed) return
+    if (this.#remaining === 0) this.#framedAnswerComplete(from + length === end)
+    else if (outcome === WRITE.waits) this.#pause()
   }
 
   /** Chunks are taken apart and framed anew: extensions and trailers end here. */
-  #relayChunked(chunk: Chunk, start: number, from: number, end: number): ChunkUse {
+  #relayChunked(bytes: Buffer, start: number, from: number, end: number): void {
     const decoder = this.#chunked
+    const { scratch } = this.#lane
     const headLength = from - start
     const isChunked = this.head.versionMinor === 1
-    const out = Buffer.allocUnsafeSlow(headLength + (end - from) + CHUNK_FRAME_BYTES)
+    const most = headLength + (end - from) + CHUNK_FRAME_BYTES
+    const out = most <= scratch.length ? scratch : Buffer.allocUnsafeSlow(most)
     const dataStart = headLength + (isChunked ? CHUNK_SIZE_BYTES + CHUNK_END.length : 0)
     let at = dataStart
-    decoder.feed(chunk.bytes, from, end)
-    while (decoder.next()) at += chunk.bytes.copy(out, at, decoder.rangeStart, decoder.rangeEnd)
+    decoder.feed(bytes, from, end)
+    while (decoder.next()) at += bytes.copy(out, at, decoder.rangeStart, decoder.rangeEnd)
     const length = at - dataStart
     let first = dataStart
     if (isChunked && length > 0) {
@@ -620,22 +617,20 @@ export class Exchange implements TimerNode, UpstreamUser {
     }
     if (isChunked && decoder.isDone) at = put(out, at, LAST_CHUNK)
     first -= headLength
-    chunk.bytes.copy(out, first, start, from)
+    bytes.copy(out, first, start, from)
     this.record.bodyBytes += length
-    if (at > first && this.client.write(out, first, at) === WRITE.failed) return CHUNK.free
+    const outcome = at > first ? this.client.write(out, first, at) : WRITE.done
+    if (outcome === WRITE.failed) return
     if (decoder.isBroken) {
       this.#lane.counters.addServer(this.#row + SERVER.cuts, 1)
       this.#cut(END.cacheCut)
-    } else if (decoder.isDone) {
-      const isClean = decoder.position === end
-      if (!isClean) this.#lane.countStrayBytes()
-      this.#answerComplete(isClean)
-    } else this.#pauseIfFull()
-    return CHUNK.free
+    } else if (decoder.isDone) this.#framedAnswerComplete(decoder.position === end)
+    else if (outcome === WRITE.waits) this.#pause()
   }
 
-  #pauseIfFull(): void {
-    if (this.client.pendingBytes < MOST_PENDING_BYTES || this.#isPaused) return
+  /** The cache is read on when the client has taken what came: no more than one read waits. */
+  #pause(): void {
+    if (this.#isPaused) return
     this.#isPaused = true
     disarm(this)
     this.#upstream?.pause()
@@ -644,6 +639,11 @@ export class Exchange implements TimerNode, UpstreamUser {
   /** Starts the wait for the body's next bytes, unless we are the ones who do not read. */
   #armBody(): void {
     if (!this.#isPaused) this.#group?.betweenBytesTimers.arm(this, this.#lane.nowMs)
+  }
+
+  #framedAnswerComplete(isClean: boolean): void {
+    if (!isClean) this.#lane.countStrayBytes()
+    this.#answerComplete(isClean)
   }
 
   /** The cache's answer is whole. */
@@ -730,14 +730,7 @@ export class Exchange implements TimerNode, UpstreamUser {
       this.#framing === FRAMING.length ||
       (this.#framing === FRAMING.chunked && this.head.versionMinor === 1)
     this.#after = isShownByFraming ? AFTER.cut : AFTER.reset
-    this.#loseHeld()
     this.#finish()
-  }
-
-  /** Writes of a dying connection may hold chunks yet: the collector takes those, not the pool. */
-  #loseHeld(): void {
-    for (const chunk of this.#held) this.#lane.chunks.lose(chunk)
-    this.#held.length = 0
   }
 
   #dropUpstream(): void {
@@ -877,8 +870,4 @@ const LARGEST_ADDITION_BYTES = 4096
 const CHUNK_FRAME_BYTES = CHUNK_SIZE_BYTES + 2 * CHUNK_END.length + LAST_CHUNK.length
 const MOST_INTERIMS = 16
 const MOST_ATTEMPTS = 3
-/** Upstream reading stops when so much waits for the client: with one chunk under way, 256 KB. */
-const MOST_PENDING_BYTES = 128 * 1024
-/** A body that has more to come than fits a small chunk is read by large ones. */
-const LARGE_FROM_BYTES = 16 * 1024
 const UNREACHABLE = ['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']

@@ -2,20 +2,22 @@ import type { Buffer } from 'node:buffer'
 import type { AccessRecord } from '../core/access-record.ts'
 import type { Counters } from '../core/counters.ts'
 import type { TimerLists } from '../core/timer-list.ts'
-import type { ChunkPool } from './chunk-pool.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import type { Landing } from './landing.ts'
 import type { OpenTransport } from './transport.ts'
 
 /** What every connection of one worker shares, to caches and to clients. */
 export interface Lane {
   readonly counters: Counters
   readonly timers: TimerLists
-  readonly chunks: ChunkPool
+  /** Where every cache's answer lands and is passed on from, or taken out, before the next read. */
+  readonly landing: Landing
+  readonly buffers: BufferPool
   readonly openTransport: OpenTransport
   /** No new request may follow on a connection: the worker stops, or its box drains. */
   readonly isDraining: boolean
-  /** For heads that go out; `replaceScratch` when a write holds it. */
+  /** For what is made here and goes out at once. */
   readonly scratch: Buffer
-  replaceScratch(): void
   /** `Sun, 06 Nov 1994 08:49:37 GMT`, of this second. */
   readonly date: Uint8Array
   /**

@@ -24,16 +24,18 @@ import type { AccessLog } from './access-log.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { systemClock } from '../../common/runtime/clock.ts'
 import { Cache, CachePool } from './cache.ts'
-import { ChunkPool, Slab } from './chunk-pool.ts'
+import { BufferPool } from './buffer-pool.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { ClientLane } from './client-connection.ts'
 import { Exchange } from './exchange.ts'
 import type { GeneralLane } from './general-lane.ts'
+import { createLanding } from './landing.ts'
 import { NO_OVERRIDES } from './messages.ts'
 import type { Overrides } from './messages.ts'
 import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
 import { compilePlan, GroupPlan, ListenerState } from './plan.ts'
 import type { Plan } from './plan.ts'
+import { Slab } from './slab.ts'
 import { openSocket } from './socket-transport.ts'
 import { isStreamWrapUsable, openStreamWrap } from './stream-wrap-transport.ts'
 import type { OpenTransport } from './transport.ts'
@@ -52,12 +54,13 @@ export function createPhotoServer(components: PhotoServerComponents): PhotoServe
 class WorkerLane implements PhotoServer, ClientLane {
   readonly counters: Counters
   readonly timers = new TimerLists()
-  readonly chunks = new ChunkPool()
+  readonly landing = createLanding(ANSWER_LANDING_BYTES)
+  readonly buffers = new BufferPool()
   readonly headSlab = new Slab(HEAD_SLAB_BYTES)
   readonly openTransport: OpenTransport
   readonly clientLanding = Buffer.allocUnsafeSlow(CLIENT_LANDING_BYTES)
   isDraining = false
-  scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  readonly scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   date = httpDate(Date.now())
   nowMs = performance.now()
 
@@ -85,7 +88,7 @@ class WorkerLane implements PhotoServer, ClientLane {
     const { isPlain = false } = components
     this.openTransport = (socket, owner, landing) =>
       !isPlain && isStreamWrapUsable(socket)
-        ? openStreamWrap(socket, owner, landing)
+        ? openStreamWrap(socket, owner, landing, this.buffers)
         : openSocket(socket, owner, landing)
     this.#sweeper = setInterval(() => {
       this.date = httpDate(Date.now())
@@ -194,10 +197,6 @@ class WorkerLane implements PhotoServer, ClientLane {
       new GeneralLane().start(),
     )
     return this.#general
-  }
-
-  replaceScratch(): void {
-    this.scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   }
 
   putRequestId(out: Uint8Array): void {
@@ -421,8 +420,11 @@ function shardMap({ shards, name }: GroupConfig, tables: Tables): ShardMap | und
 
 const HEX = new TextEncoder().encode('0123456789abcdef')
 const CLIENT_LANDING_BYTES = 64 * 1024
+/** Most photos come in one read; a larger landing falls out of the processor's cache. */
+const ANSWER_LANDING_BYTES = 192 * 1024
 const HEAD_SLAB_BYTES = 1024 * 1024
-const SCRATCH_BYTES = 64 * 1024
+/** A landing's bytes and their framing fit. */
+const SCRATCH_BYTES = ANSWER_LANDING_BYTES + 8 * 1024
 const RANDOM_BYTES = 8192
 const SPARE_EXCHANGES = 256
 const SWEEP_MS = 50

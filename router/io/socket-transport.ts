@@ -1,11 +1,11 @@
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { WRITE } from './transport.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
 
 /**
  * A connection over `net.Socket`'s public API alone: the same promises as `openStreamWrap`, at the
- * price of the stream machinery and one copy per read. See `OpenTransport`.
+ * price of the stream machinery and one copy each way. See `OpenTransport`.
  */
 export function openSocket(socket: Socket, owner: TransportOwner, landing: Buffer): Transport {
   return new SocketTransport(socket, owner, landing)
@@ -46,11 +46,11 @@ class SocketTransport implements Transport {
     if (this.#isReleased || !socket.writable) return WRITE.failed
     const length = end - start
     this.pendingBytes += length
-    socket.write(buffer.subarray(start, end), (error) => {
+    socket.write(Buffer.from(buffer.subarray(start, end)), (error) => {
       this.pendingBytes -= length
       if (error == null && this.pendingBytes === 0 && !this.#isReleased) this.#owner.onDrained()
     })
-    return WRITE.holdsBuffer
+    return WRITE.waits
   }
 
   pause(): void {

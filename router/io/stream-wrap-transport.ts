@@ -1,16 +1,19 @@
 /**
  * The one file that knows Node's internals: a connection's libuv handle (`socket._handle`) and
  * `stream_wrap`, as lib/internal/stream_base_commons.js of Node 24 uses them. Reads land in a
- * buffer of ours and writes tell at once whether they are done, which spares the stream machinery
- * and, for a write that the kernel takes whole, every allocation.
+ * buffer of ours and writes tell at once whether they are done, which spares the stream machinery.
+ * Over TCP the kernel is asked directly: what it takes at once costs no allocation, and only what
+ * it leaves goes to libuv.
  *
  * `isStreamWrapUsable` looks for each thing used here; where one is missing the router runs on
  * `socket-transport.ts`, which needs public API only.
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
+import type { BufferPool } from './buffer-pool.ts'
+import { canSendNow, sendNow } from './send-now.ts'
 import { WRITE } from './transport.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
 
@@ -20,6 +23,7 @@ interface StreamHandle {
   /** Where reads land: libuv holds its bare address, so the object must live here. */
   landing: Buffer | undefined
   reading: boolean
+  readonly fd: number
   readonly writeQueueSize: number
   useUserBuffer(buffer: Buffer): void
   readStart(): number
@@ -31,7 +35,7 @@ interface WriteRequest {
   oncomplete: (this: WriteRequest, status: number) => void
   transport: StreamWrapTransport | undefined
   /** Kept until the write is done, for the same reason as `landing`. */
-  buffer: Uint8Array | undefined
+  rest: Buffer | undefined
   bytes: number
 }
 
@@ -46,20 +50,26 @@ interface StreamWrapBinding {
 
 /** Whether this Node, and this connection, have all that `openStreamWrap` uses. */
 export function isStreamWrapUsable(socket: Socket): boolean {
-  if (binding === undefined) return false
+  if (binding === undefined || !canSendNow()) return false
   const handle = (socket as unknown as { _handle: Partial<StreamHandle> | null })._handle
   if (handle === null) return true
   return (
     typeof handle.useUserBuffer === 'function' &&
     typeof handle.writeBuffer === 'function' &&
     typeof handle.readStart === 'function' &&
+    (socket instanceof TLSSocket || typeof handle.fd === 'number') &&
     typeof handle.readStop === 'function'
   )
 }
 
 /** Takes a connected socket's reads and writes away from `net.Socket`; see `OpenTransport`. */
-export function openStreamWrap(socket: Socket, owner: TransportOwner, landing: Buffer): Transport {
-  return new StreamWrapTransport(socket, owner, landing)
+export function openStreamWrap(
+  socket: Socket,
+  owner: TransportOwner,
+  landing: Buffer,
+  rests: BufferPool,
+): Transport {
+  return new StreamWrapTransport(socket, owner, landing, rests)
 }
 
 class StreamWrapTransport implements Transport {
@@ -69,13 +79,17 @@ class StreamWrapTransport implements Transport {
   #handle: StreamHandle | undefined
   #pendingWrites = 0
   #isGone = false
+  /** -1: TLS, whose bytes are not the kernel's yet. */
+  #fd = -1
   readonly #isTls: boolean
-  readonly #queue: Uint8Array[] = []
+  readonly #rests: BufferPool
+  readonly #queue: Buffer[] = []
   #endsWhenWritten = false
 
-  constructor(socket: Socket, owner: TransportOwner, landing: Buffer) {
+  constructor(socket: Socket, owner: TransportOwner, landing: Buffer, rests: BufferPool) {
     this.socket = socket
     this.#owner = owner
+    this.#rests = rests
     this.#isTls = socket instanceof TLSSocket
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#gone(error.code ?? 'EUNKNOWN')
@@ -86,6 +100,7 @@ class StreamWrapTransport implements Transport {
     const handle = (socket as unknown as { _handle: StreamHandle | null })._handle
     if (handle === null || socket.destroyed) return
     this.#handle = handle
+    if (!this.#isTls) this.#fd = handle.fd
     handle.transport = this
     handle.landing = landing
     handle.useUserBuffer(landing)
@@ -101,40 +116,62 @@ class StreamWrapTransport implements Transport {
   }
 
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
-    // Not `subarray`: making a Buffer takes three times as long.
-    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset + start, end - start)
-    if (this.#isTls && this.#pendingWrites > 0 && this.#handle !== undefined) {
-      // TLSWrap takes one write at a time, and ends the process at a second.
-      this.#queue.push(bytes)
-      this.pendingBytes += bytes.length
-      return WRITE.holdsBuffer
-    }
-    return this.#write(bytes)
+    const handle = this.#handle
+    // Of a socket that is destroyed the descriptor may be another connection's by now.
+    if (handle === undefined || this.socket.destroyed) return WRITE.failed
+    if (this.#isTls) return this.#writeSecure(handle, buffer, start, end)
+    if (this.#pendingWrites > 0) return this.#writeRest(handle, buffer, start, end)
+    const sent = sendNow(this.#fd, buffer, start, end)
+    if (start + sent === end) return WRITE.done
+    return this.#writeRest(handle, buffer, start + sent, end)
   }
 
-  #write(bytes: Uint8Array): WriteOutcome {
-    const handle = this.#handle
-    if (handle === undefined) return WRITE.failed
+  /** Leaves to libuv what the kernel does not take now; an error comes to light there too. */
+  #writeRest(handle: StreamHandle, buffer: Buffer, start: number, end: number): WriteOutcome {
+    const rest = this.#rests.take(end - start)
+    buffer.copy(rest, 0, start, end)
+    return this.#write(handle, rest, 0, end - start, rest)
+  }
+
+  #writeSecure(handle: StreamHandle, buffer: Buffer, start: number, end: number): WriteOutcome {
+    // TLSWrap has encrypted the bytes, or copied them, before it returns.
+    if (this.#pendingWrites === 0) return this.#write(handle, buffer, start, end, undefined)
+    // It takes one write at a time, and ends the process at a second.
+    this.#queue.push(Buffer.from(buffer.subarray(start, end)))
+    this.pendingBytes += end - start
+    return WRITE.waits
+  }
+
+  #write(
+    handle: StreamHandle,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    rest: Buffer | undefined,
+  ): WriteOutcome {
     const request = spareRequest ?? new WriteWrap()
     spareRequest = undefined
-    const { length } = bytes
+    const length = end - start
+    // Not `subarray`: making a Buffer takes three times as long.
+    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset + start, length)
     const error = handle.writeBuffer(request, bytes)
+    const isDone = error === 0 && state[lastWriteWasAsync] === 0
+    if (rest !== undefined && (isDone || error !== 0)) this.#rests.give(rest)
     if (error !== 0) {
       this.#fail(error)
       return WRITE.failed
     }
-    if (state[lastWriteWasAsync] === 0) {
+    if (isDone) {
       spareRequest = request
       return WRITE.done
     }
     request.oncomplete = onWritten
     request.transport = this
-    request.buffer = bytes
+    request.rest = rest
     request.bytes = length
     this.#pendingWrites++
     this.pendingBytes += length
-    // TLSWrap has encrypted the bytes, or copied them, before it returns.
-    return this.#isTls ? WRITE.copied : WRITE.holdsBuffer
+    return WRITE.waits
   }
 
   pause(): void {
@@ -186,9 +223,10 @@ class StreamWrapTransport implements Transport {
   }
 
   /** Called by `onWritten` below. */
-  written(bytes: number, status: number): void {
+  written(bytes: number, rest: Buffer | undefined, status: number): void {
     this.pendingBytes -= bytes
     this.#pendingWrites--
+    if (rest !== undefined) this.#rests.give(rest)
     if (this.#isGone) return
     if (status !== 0) {
       this.#fail(status)
@@ -196,7 +234,7 @@ class StreamWrapTransport implements Transport {
     }
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       this.pendingBytes -= next.length
-      if (this.#write(next) !== WRITE.done) return
+      if (this.write(next, 0, next.length) !== WRITE.done) return
     }
     if (this.#endsWhenWritten) {
       this.#endsWhenWritten = false
@@ -240,10 +278,10 @@ function deliverEarly(transport: StreamWrapTransport, landing: Buffer): void {
 }
 
 function onWritten(this: WriteRequest, status: number): void {
-  const { transport } = this
+  const { transport, rest } = this
   this.transport = undefined
-  this.buffer = undefined
-  transport?.written(this.bytes, status)
+  this.rest = undefined
+  transport?.written(this.bytes, rest, status)
 }
 
 function errorName(error: number): string {

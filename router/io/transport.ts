@@ -1,16 +1,14 @@
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 
-/** What `Transport.write` did with the bytes. */
+/** What `Transport.write` did with the bytes. The buffer is free again, whatever it was. */
 export const WRITE = {
-  /** All bytes are with the kernel; the buffer is free again. */
+  /** All bytes are with the kernel. */
   done: 0,
-  /** Some bytes wait; the buffer must not change until `onDrained`. */
-  holdsBuffer: 1,
-  /** Some bytes wait, in a place of the transport's own; the buffer is free again. */
-  copied: 2,
+  /** Some bytes wait, in a place of the transport's own, until `onDrained`. */
+  waits: 1,
   /** The connection is gone; `onGone` follows, or came already. */
-  failed: 3,
+  failed: 2,
 } as const
 
 export type WriteOutcome = (typeof WRITE)[keyof typeof WRITE]
@@ -24,7 +22,7 @@ export interface TransportOwner {
   onBytes(length: number): Buffer | undefined
   /** The peer sent FIN. Nothing more is read. */
   onEnd(): void
-  /** Nothing written is waiting any more: every buffer held is free. */
+  /** Nothing written is waiting any more. */
   onDrained(): void
   /** The connection is gone: an errno name (`ECONNRESET`), or empty where we closed it. Comes once. */
   onGone(code: string): void

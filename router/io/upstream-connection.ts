@@ -4,34 +4,23 @@ import type { Socket } from 'node:net'
 import { SERVER } from '../core/counters.ts'
 import { disarm } from '../core/timer-list.ts'
 import type { TimerList, TimerNode } from '../core/timer-list.ts'
-import { growChunk } from './chunk-pool.ts'
-import type { Chunk } from './chunk-pool.ts'
+import { HEAD_ROOM_BYTES } from './landing.ts'
 import type { Lane } from './lane.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
-
-/** What became of the bytes that an exchange was shown. */
-export const CHUNK = {
-  /** All is used: the chunk may be read into again. */
-  free: 0,
-  /** A head is incomplete: what comes next must stand right behind. */
-  append: 1,
-  /** A write holds the chunk; the exchange gives it back to the pool. */
-  held: 2,
-} as const
-
-export type ChunkUse = (typeof CHUNK)[keyof typeof CHUNK]
 
 /** The exchange that a connection serves. */
 export interface UpstreamUser {
   onConnected(): void
   /** The connection could not be made: an errno name. */
   onConnectFailed(code: string): void
-  /** Bytes `from` to `end` of `chunk` came; those from `chunk.base` on are of the same answer. */
-  onAnswerBytes(chunk: Chunk, from: number, end: number): ChunkUse
+  /**
+   * Bytes `from` to `end` came; those from `HEAD_ROOM_BYTES` on are of the same answer. All must be
+   * used before this returns, which is then false; true while a head is incomplete: what comes next
+   * stands right behind.
+   */
+  onAnswerBytes(bytes: Buffer, from: number, end: number): boolean
   /** The cache ended (empty code) or broke the connection. */
   onAnswerEnd(code: string): void
-  /** Whether what is still to come is worth a large chunk. */
-  readonly wantsLargeChunk: boolean
 }
 
 /** The cache at the other end. */
@@ -60,16 +49,15 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
   #user: UpstreamUser | undefined
   #transport: Transport | undefined
   readonly #socket: Socket
-  #chunk: Chunk
-  #readAt: number
+  /** A head that comes in pieces is put together here; else answers land where all do. */
+  #pieces: Buffer | undefined
+  #readAt = HEAD_ROOM_BYTES
   #isInRead = false
   #isClosed = false
 
   constructor(cache: UpstreamServer, user: UpstreamUser) {
     this.cache = cache
     this.#user = user
-    this.#chunk = cache.lane.chunks.take(false)
-    this.#readAt = this.#chunk.base
     cache.lane.counters.addServer(cache.row + SERVER.connections, 1)
     this.#socket = connect({
       host: cache.address,
@@ -118,7 +106,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
     this.cache.lane.counters.addServer(this.cache.row + SERVER.connections, -1)
     if (this.#transport === undefined) this.#socket.destroy()
     else this.#transport.destroy()
-    if (!this.#isInRead) this.cache.lane.chunks.give(this.#chunk)
+    if (!this.#isInRead) this.#dropPieces()
   }
 
   onBytes(length: number): Buffer | undefined {
@@ -129,16 +117,16 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
       this.destroy()
       return undefined
     }
-    const chunk = this.#chunk
+    const pieces = this.#pieces
+    const bytes = pieces ?? this.cache.lane.landing.bytes
     const end = this.#readAt + length
     this.#isInRead = true
-    const use = user.onAnswerBytes(chunk, this.#readAt, end)
+    const isIncomplete = user.onAnswerBytes(bytes, this.#readAt, end)
     this.#isInRead = false
-    if (this.#isClosed) {
-      if (use !== CHUNK.held) this.cache.lane.chunks.give(chunk)
-      return undefined
-    }
-    return use === CHUNK.append ? this.#append(chunk, end) : this.#next(chunk, use)
+    if (isIncomplete && !this.#isClosed) return this.#append(bytes, end)
+    if (pieces === undefined) return undefined
+    this.#dropPieces()
+    return this.cache.lane.landing.target
   }
 
   onEnd(): void {
@@ -165,45 +153,35 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
     user?.onAnswerEnd(code)
   }
 
-  #next(chunk: Chunk, use: ChunkUse): Buffer | undefined {
-    const { chunks } = this.cache.lane
-    // Whoever needed a large chunk will again: one read and one write more are spared each time.
-    const isLarge =
-      this.#user?.wantsLargeChunk === true || (chunk.isLarge && chunks.hasLargeToSpare)
-    if (use === CHUNK.free) {
-      if (chunk.isLarge === isLarge && this.#readAt === chunk.base) return undefined
-      if (chunk.isLarge !== isLarge) {
-        chunks.give(chunk)
-        this.#chunk = chunks.take(isLarge)
-      }
-    } else {
-      this.#chunk = chunks.take(isLarge)
-    }
-    this.#readAt = this.#chunk.base
-    return this.#chunk.landing
-  }
-
-  /** Makes the next read land behind `end`; a full small chunk's bytes move to a large one. */
-  #append(chunk: Chunk, end: number): Buffer | undefined {
-    this.#readAt = end
-    if (end < chunk.bytes.length) return chunk.bytes.subarray(end)
+  /** Makes the next read land behind `end`. */
+  #append(bytes: Buffer, end: number): Buffer | undefined {
     if (end >= LARGEST_HEADS_BYTES) {
       this.#ended('EMSGSIZE')
       return undefined
     }
-    const { chunks } = this.cache.lane
-    const larger = chunk.isLarge ? growChunk(chunk) : chunks.take(true)
-    chunk.bytes.copy(larger.bytes, chunk.base, chunk.base, end)
-    if (!chunk.isLarge) chunks.give(chunk)
-    this.#chunk = larger
-    return larger.bytes.subarray(end)
+    const { buffers } = this.cache.lane
+    if (this.#pieces === undefined || end === bytes.length) {
+      const larger = buffers.take(2 * end)
+      bytes.copy(larger, HEAD_ROOM_BYTES, HEAD_ROOM_BYTES, end)
+      this.#dropPieces()
+      this.#pieces = larger
+    }
+    this.#readAt = end
+    return this.#pieces.subarray(end)
+  }
+
+  #dropPieces(): void {
+    this.#readAt = HEAD_ROOM_BYTES
+    if (this.#pieces === undefined) return
+    this.cache.lane.buffers.give(this.#pieces)
+    this.#pieces = undefined
   }
 
   readonly #onConnect = (): void => {
     this.cache.lane.tick()
     this.#socket.removeListener('error', this.#onConnectError)
-    const { landing } = this.#chunk
-    this.#transport = this.cache.lane.openTransport(this.#socket, this, landing)
+    const { target } = this.cache.lane.landing
+    this.#transport = this.cache.lane.openTransport(this.#socket, this, target)
     this.cache.lane.counters.addServer(this.cache.row + SERVER.connectionsOpened, 1)
     this.#user?.onConnected()
   }
