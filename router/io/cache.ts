@@ -5,7 +5,6 @@ import { encodeText } from '../core/ascii.ts'
 import { GLOBAL, SERVER } from '../core/counters.ts'
 import type { RetryBudget } from '../core/retry-budget.ts'
 import { Suspicion } from '../core/suspicion.ts'
-import type { TimerList } from '../core/timer-list.ts'
 import type { Lane } from './lane.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
 import type { UpstreamServer, UpstreamUser } from './upstream-connection.ts'
@@ -34,7 +33,7 @@ export class Cache implements UpstreamServer {
 
   readonly #idle: UpstreamConnection[] = []
   readonly #all = new Set<UpstreamConnection>()
-  #idleList: TimerList
+  #idleMs = 0
   #maxIdle = 0
   #isRetired = false
 
@@ -48,12 +47,11 @@ export class Cache implements UpstreamServer {
     this.logName = logText(server.name)
     const host = server.address.includes(':') ? `[${server.address}]` : server.address
     this.hostField = encodeText(`${host}:${port}`)
-    this.#idleList = lane.timers.of(0)
   }
 
   configure(pool: Pool, workers: number, hasPortCheck: boolean): void {
     this.#maxIdle = pool.keepAlive.connections
-    this.#idleList = this.lane.timers.of(pool.keepAlive.idleMs)
+    this.#idleMs = pool.keepAlive.idleMs
     // Shared among the workers: none may be left without any.
     const share = Math.max(1, Math.floor((pool.maxConnections ?? Infinity) / workers))
     this.maxActive = share
@@ -87,7 +85,7 @@ export class Cache implements UpstreamServer {
   keep(connection: UpstreamConnection): boolean {
     if (this.#isRetired || this.#idle.length >= this.#maxIdle) return false
     this.#idle.push(connection)
-    this.#idleList.arm(connection, this.lane.nowMs)
+    connection.expireAt(this.lane.nowMs + this.#idleMs)
     return true
   }
 

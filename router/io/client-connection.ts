@@ -10,8 +10,7 @@ import { CONNECTION } from '../core/rewrite.ts'
 import type { CompiledRedirect, OwnAnswer, OwnAnswerContext } from '../core/own-answer.ts'
 import { compilePeer, plainAddress } from '../core/peer.ts'
 import type { Peer } from '../core/peer.ts'
-import { disarm } from '../core/timer-list.ts'
-import type { TimerList, TimerNode } from '../core/timer-list.ts'
+import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { dispatch } from './dispatch.ts'
 import type { DispatchClient } from './dispatch.ts'
 import type { After, Exchange, ExchangeLane } from './exchange.ts'
@@ -40,12 +39,9 @@ export interface ClientLane extends ExchangeLane {
  * One client's connection: its heads, one exchange at a time, and its end. While nothing is asked
  * it holds no buffer of its own.
  */
-export class ClientConnection implements TransportOwner, TimerNode, DispatchClient, HandOverClient {
-  timerList: TimerList | undefined
-  timerPrevious: TimerNode | undefined
-  timerNext: TimerNode | undefined
-  timerAt = 0
-
+export class ClientConnection
+  implements TransportOwner, DeadlineOwner, DispatchClient, HandOverClient
+{
   readonly lane: ClientLane
   readonly listener: ListenerState
   readonly port: number
@@ -68,6 +64,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   #isPaused = false
   #lingeredBytes = 0
   #queuedAtArm = 0
+  #deadline: DeadlinePlace
 
   constructor(lane: ClientLane, listener: ListenerState, socket: Socket, client?: PeerAddress) {
     this.lane = lane
@@ -83,6 +80,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
     this.#transport = lane.openTransport(socket, this, lane.clientLanding)
     lane.counters.add(GLOBAL.connectionsActive, 1)
     lane.counters.add(GLOBAL.connectionsIdle, 1)
+    this.#deadline = lane.deadlines.open(this)
     this.#arm(WAIT.idle)
   }
 
@@ -300,8 +298,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   onDrained(): void {
     this.lane.tick()
     if (this.#wait === WAIT.send) {
-      disarm(this)
-      this.#wait = WAIT.nothing
+      this.#disarm()
     }
     this.#sink?.drained()
     this.#exchange?.clientDrained()
@@ -312,7 +309,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
     this.#gone()
   }
 
-  onTimer(): void {
+  onDeadline(): void {
     const { counters } = this.lane
     if (this.#wait === WAIT.idle) {
       counters.add(GLOBAL.idleTimeouts, 1)
@@ -346,8 +343,7 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
       if (this.#wait !== WAIT.head) this.#arm(WAIT.head)
       return
     }
-    disarm(this)
-    this.#wait = WAIT.nothing
+    this.#disarm()
     this.#requests++
     this.lane.counters.add(GLOBAL.requests, 1)
     exchange.phase = PHASE.elsewhere
@@ -405,22 +401,27 @@ export class ClientConnection implements TransportOwner, TimerNode, DispatchClie
   }
 
   #arm(wait: number): void {
-    const { timers } = this.listener
-    const now = this.lane.nowMs
     this.#wait = wait
-    if (wait === WAIT.head) timers.head.arm(this, now)
-    else if (wait === WAIT.idle) timers.idle.arm(this, now)
-    else if (wait === WAIT.linger) timers.linger.arm(this, now)
-    else {
-      this.#queuedAtArm = this.#transport.queuedBytes
-      timers.send.arm(this, now)
-    }
+    if (wait === WAIT.send) this.#queuedAtArm = this.#transport.queuedBytes
+    this.lane.deadlines.arm(this.#deadline, this.lane.nowMs + this.#spanOf(wait))
+  }
+
+  #spanOf(wait: number): number {
+    const { timeouts } = this.listener.config
+    if (wait === WAIT.idle) return timeouts.idleMs
+    if (wait === WAIT.head) return timeouts.headMs
+    return wait === WAIT.send ? timeouts.sendMs : LINGER_MS
+  }
+
+  #disarm(): void {
+    this.#wait = WAIT.nothing
+    this.lane.deadlines.disarm(this.#deadline)
   }
 
   #gone(): void {
     if (this.#isGone) return
     this.#isGone = true
-    disarm(this)
+    this.#deadline = this.lane.deadlines.close(this.#deadline)
     this.#exchange?.abandon(END.clientGone)
     this.lane.counters.add(GLOBAL.connectionsIdle, -1)
     this.lane.counters.add(GLOBAL.connectionsActive, -1)
@@ -433,4 +434,5 @@ const EMPTY = Buffer.alloc(0)
 const CLOSING_STATUSES = new Set([400, 413, 414, 417, 431, 501, 505])
 const MOST_STASHED_BYTES = 16 * 1024
 /** RFC 9112 9.6: enough for what a refused client was still sending. */
+const LINGER_MS = 1000
 const MOST_LINGERED_BYTES = 64 * 1024

@@ -10,6 +10,8 @@ import {
   writeChunkSize,
 } from '../core/chunked.ts'
 import { GLOBAL, SERVER } from '../core/counters.ts'
+import { NO_PLACE } from '../core/deadlines.ts'
+import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { FIELD } from '../core/field-names.ts'
 import { FIELD_STRIDE, PARSE } from '../core/field-section.ts'
 import type { ParseStatus } from '../core/field-section.ts'
@@ -23,8 +25,6 @@ import {
   writeRequestHead,
   writeResponseHead,
 } from '../core/rewrite.ts'
-import { disarm } from '../core/timer-list.ts'
-import type { TimerList, TimerNode } from '../core/timer-list.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
 import { HEAD_ROOM_BYTES } from './landing.ts'
@@ -93,12 +93,7 @@ export interface ExchangeLane extends Lane {
  * One request and its answer in the fast lane: GET or HEAD without a body. Taken from the lane when
  * a head's first byte comes, given back when its line is logged; nothing is allocated between.
  */
-export class Exchange implements TimerNode, UpstreamUser {
-  timerList: TimerList | undefined
-  timerPrevious: TimerNode | undefined
-  timerNext: TimerNode | undefined
-  timerAt = 0
-
+export class Exchange implements DeadlineOwner, UpstreamUser {
   readonly head = new RequestHead(SMALLEST_LIMITS)
   readonly record = new AccessRecord()
   readonly requestId = new Uint8Array(32)
@@ -129,12 +124,20 @@ export class Exchange implements TimerNode, UpstreamUser {
   #remaining = 0
   #isPaused = false
   #after: After = AFTER.close
-  readonly #photoLimit = new PhotoLimit(this)
+  #deadline: DeadlinePlace
+  #photoDeadline: DeadlinePlace = NO_PLACE
 
   constructor(lane: ExchangeLane) {
     this.#lane = lane
     this.#ownBytes = lane.headSlab.cut(BYTES_AT_FIRST)
     this.bytes = this.#ownBytes
+    this.#deadline = lane.deadlines.open(this)
+  }
+
+  /** It will serve no other request. */
+  retire(): void {
+    const { deadlines } = this.#lane
+    this.#deadline = deadlines.close(this.#deadline)
   }
 
   get client(): ExchangeClient {
@@ -178,7 +181,12 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.record.lane = LANE.fast
     const place = this.#place(group)
     if (place < 0) return
-    group.photoTimers?.arm(this.#photoLimit, this.#lane.nowMs)
+    const { photoMs } = group.timeouts
+    if (photoMs !== undefined) {
+      const { deadlines, nowMs } = this.#lane
+      this.#photoDeadline = deadlines.open(new PhotoLimit(this))
+      deadlines.arm(this.#photoDeadline, nowMs + photoMs)
+    }
     this.#attempt(place)
   }
 
@@ -228,7 +236,7 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   /** The client's answer was made here, or elsewhere, and is written; `keeps` its connection. */
   answered(status: number, bodyBytes: number, end: number, keeps: boolean): void {
-    disarm(this)
+    this.#disarm()
     const { record } = this
     record.status = status
     record.bodyBytes = bodyBytes
@@ -314,7 +322,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#failAttempt(RETRY.reset)
   }
 
-  onTimer(): void {
+  onDeadline(): void {
     const { counters } = this.#lane
     if (this.phase === PHASE.connecting) {
       counters.addServer(this.#row + SERVER.connectTimeouts, 1)
@@ -446,7 +454,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     const group = this.#group!
     this.phase = PHASE.connecting
     this.#sentAt = this.#lane.nowMs
-    group.connectTimers.arm(this, this.#sentAt)
+    this.#arm(this.#sentAt + group.timeouts.connectMs)
     this.#upstream = cache.open(this)
   }
 
@@ -471,7 +479,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#interims = 0
     this.#answer.setLimits(this.client.listener.headLimits)
     this.#answer.reset(HEAD_ROOM_BYTES, this.head.method)
-    group.firstByteTimers.arm(this, now)
+    this.#arm(now + group.timeouts.firstByteMs)
     upstream.write(buffer, 0, end)
     this.#lane.counters.addServer(cache.row + SERVER.bytesOut, end)
   }
@@ -531,7 +539,7 @@ export class Exchange implements TimerNode, UpstreamUser {
     if (group.retriesOn(answer.status) && this.#retryInstead()) return
     if (isUnframed) counters.add(GLOBAL.unframed, 1)
 
-    disarm(this)
+    this.#disarm()
     const framing =
       answer.framing === FRAMING.chunked && this.head.versionMinor === 0
         ? FRAMING.close
@@ -632,13 +640,14 @@ export class Exchange implements TimerNode, UpstreamUser {
   #pause(): void {
     if (this.#isPaused) return
     this.#isPaused = true
-    disarm(this)
+    this.#disarm()
     this.#upstream?.pause()
   }
 
   /** Starts the wait for the body's next bytes, unless we are the ones who do not read. */
   #armBody(): void {
-    if (!this.#isPaused) this.#group?.betweenBytesTimers.arm(this, this.#lane.nowMs)
+    if (this.#isPaused) return
+    this.#arm(this.#lane.nowMs + this.#group!.timeouts.betweenBytesMs)
   }
 
   #framedAnswerComplete(isClean: boolean): void {
@@ -648,7 +657,7 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   /** The cache's answer is whole. */
   #answerComplete(isClean: boolean): void {
-    disarm(this)
+    this.#disarm()
     const upstream = this.#upstream
     this.#upstream = undefined
     this.record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
@@ -716,7 +725,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   }
 
   #giveUp(answer: OwnAnswer, end: number): void {
-    disarm(this)
+    this.#disarm()
     this.phase = PHASE.elsewhere
     this.client.answer(this, answer, end)
   }
@@ -734,7 +743,7 @@ export class Exchange implements TimerNode, UpstreamUser {
   }
 
   #dropUpstream(): void {
-    disarm(this)
+    this.#disarm()
     const upstream = this.#upstream
     if (this.#cache !== undefined) {
       this.record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
@@ -757,8 +766,10 @@ export class Exchange implements TimerNode, UpstreamUser {
 
   #finish(): void {
     if (this.phase === PHASE.done) return
-    disarm(this)
-    disarm(this.#photoLimit)
+    this.#disarm()
+    if (this.#photoDeadline !== NO_PLACE) {
+      this.#photoDeadline = this.#lane.deadlines.close(this.#photoDeadline)
+    }
     this.phase = PHASE.done
     const { record, head } = this
     const { counters } = this.#lane
@@ -793,6 +804,14 @@ export class Exchange implements TimerNode, UpstreamUser {
     this.#lane.counters.add(GLOBAL.requestsActive, -1)
     this.client.exchangeDone(this, AFTER.nothing)
     this.#recycle()
+  }
+
+  #arm(at: number): void {
+    this.#lane.deadlines.arm(this.#deadline, at)
+  }
+
+  #disarm(): void {
+    this.#lane.deadlines.disarm(this.#deadline)
   }
 
   #recycle(): void {
@@ -846,18 +865,14 @@ export class Exchange implements TimerNode, UpstreamUser {
 }
 
 /** The deadline of the whole photo, beside the one of its present step. */
-class PhotoLimit implements TimerNode {
-  timerList: TimerList | undefined
-  timerPrevious: TimerNode | undefined
-  timerNext: TimerNode | undefined
-  timerAt = 0
+class PhotoLimit implements DeadlineOwner {
   readonly #exchange: Exchange
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange
   }
 
-  onTimer(): void {
+  onDeadline(): void {
     this.#exchange.photoLate()
   }
 }

@@ -12,10 +12,9 @@ import { CHUNKED_MODE, ChunkedDecoder } from '../core/chunked.ts'
 import { GLOBAL, SERVER } from '../core/counters.ts'
 import { ANSWER, refusalAnswer } from '../core/own-answer.ts'
 import type { OwnAnswer } from '../core/own-answer.ts'
+import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { REFUSAL } from '../core/refusal.ts'
 import { writeRequestHead } from '../core/rewrite.ts'
-import { disarm } from '../core/timer-list.ts'
-import type { TimerList, TimerNode } from '../core/timer-list.ts'
 import type { Cache } from './cache.ts'
 import type { Exchange, ExchangeClient } from './exchange.ts'
 import type { Lane } from './lane.ts'
@@ -161,12 +160,7 @@ function createServer(
 }
 
 /** The client's connection as Node's HTTP server takes one: one head, one body, and no more. */
-class HandedOver extends Duplex implements ClientSink, TimerNode {
-  timerList: TimerList | undefined
-  timerPrevious: TimerNode | undefined
-  timerNext: TimerNode | undefined
-  timerAt = 0
-
+class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   readonly client: HandOverClient
   readonly exchange: Exchange
   readonly group: GroupPlan
@@ -188,6 +182,7 @@ class HandedOver extends Duplex implements ClientSink, TimerNode {
   #upstream: Client | undefined
   #isReset = false
   #onDrained: (() => void) | undefined
+  #deadline: DeadlinePlace
 
   constructor(client: HandOverClient, exchange: Exchange, group: GroupPlan, cache: Cache) {
     super({ allowHalfOpen: true })
@@ -195,6 +190,7 @@ class HandedOver extends Duplex implements ClientSink, TimerNode {
     this.exchange = exchange
     this.group = group
     this.cache = cache
+    this.#deadline = client.lane.deadlines.open(this)
     const { head } = exchange
     this.#isBodyWhole = !head.hasBody
     this.#bodyLeft = head.isChunked ? 0 : head.contentLength
@@ -286,7 +282,7 @@ class HandedOver extends Duplex implements ClientSink, TimerNode {
 
   /** The final status line came. */
   answered(status: number): void {
-    disarm(this)
+    this.client.lane.deadlines.disarm(this.#deadline)
     this.status = status
     this.exchange.cacheAnswered(status, this.client.lane.nowMs - this.#sentAt)
   }
@@ -337,15 +333,16 @@ class HandedOver extends Duplex implements ClientSink, TimerNode {
   #wait(): void {
     if (this.status > 0 || this.destroyed) return
     const { client, group } = this
-    const now = client.lane.nowMs
+    const { deadlines, nowMs } = client.lane
+    let spanMs = client.listener.config.timeouts.idleMs
     if (this.#isBodyWhole) {
-      this.#sentAt = now
-      group.firstByteTimers.arm(this, now)
-    } else if (this.#isFull) group.betweenBytesTimers.arm(this, now)
-    else client.listener.timers.idle.arm(this, now)
+      this.#sentAt = nowMs
+      spanMs = group.timeouts.firstByteMs
+    } else if (this.#isFull) spanMs = group.timeouts.betweenBytesMs
+    deadlines.arm(this.#deadline, nowMs + spanMs)
   }
 
-  onTimer(): void {
+  onDeadline(): void {
     if (this.#isBodyWhole || this.#isFull) this.isLate = true
     else this.refusal = ANSWER.requestTimeout
     this.#abort.abort()
@@ -379,12 +376,12 @@ class HandedOver extends Duplex implements ClientSink, TimerNode {
   override _final(done: () => void): void {
     this.client.lane.tick()
     done()
-    disarm(this)
+    this.client.lane.deadlines.disarm(this.#deadline)
     this.exchange.answered(this.status, this.bodyBytes, this.outcome, false)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    disarm(this)
+    this.#deadline = this.client.lane.deadlines.close(this.#deadline)
     this.#abort.abort()
     void this.#upstream?.destroy()
     // Ended by us, and not by an answer that is whole: the client must see that it is cut.

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer'
 import type { AccessRecord } from '../core/access-record.ts'
 import type { Counters } from '../core/counters.ts'
-import type { TimerLists } from '../core/timer-list.ts'
+import type { Deadlines } from '../core/deadlines.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { Landing } from './landing.ts'
 import type { OpenTransport } from './transport.ts'
@@ -9,7 +9,7 @@ import type { OpenTransport } from './transport.ts'
 /** What every connection of one worker shares, to caches and to clients. */
 export interface Lane {
   readonly counters: Counters
-  readonly timers: TimerLists
+  readonly deadlines: Deadlines
   /** Where every cache's answer lands and is passed on from, or taken out, before the next read. */
   readonly landing: Landing
   readonly buffers: BufferPool

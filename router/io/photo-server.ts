@@ -8,6 +8,7 @@ import type { AccessRecord } from '../core/access-record.ts'
 import { CacheChooser } from '../core/cache-chooser.ts'
 import { GLOBAL } from '../core/counters.ts'
 import type { Counters, CountersSnapshot } from '../core/counters.ts'
+import { Deadlines } from '../core/deadlines.ts'
 import { httpDate } from '../core/http-date.ts'
 import { ANSWER, writeOwnAnswer } from '../core/own-answer.ts'
 import type { Via } from '../core/peer.ts'
@@ -17,7 +18,6 @@ import { moduloShardMap } from '../core/shard-map.ts'
 import type { ShardMap } from '../core/shard-map.ts'
 import { tableShardMap } from '../core/shard-table.ts'
 import { tableKey } from '../core/slot-table.ts'
-import { TimerLists } from '../core/timer-list.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import { openAccessLog } from './access-log.ts'
 import type { AccessLog } from './access-log.ts'
@@ -53,7 +53,7 @@ export function createPhotoServer(components: PhotoServerComponents): PhotoServe
 
 class WorkerLane implements PhotoServer, ClientLane {
   readonly counters: Counters
-  readonly timers = new TimerLists()
+  readonly deadlines = new Deadlines()
   readonly landing = createLanding(ANSWER_LANDING_BYTES)
   readonly buffers = new BufferPool()
   readonly headSlab = new Slab(HEAD_SLAB_BYTES)
@@ -93,7 +93,7 @@ class WorkerLane implements PhotoServer, ClientLane {
     this.#sweeper = setInterval(() => {
       this.date = httpDate(Date.now())
       this.tick()
-      this.timers.sweep(monotonicMs(this.nowMs))
+      this.deadlines.sweep(monotonicMs(this.nowMs))
     }, SWEEP_MS)
   }
 
@@ -137,7 +137,7 @@ class WorkerLane implements PhotoServer, ClientLane {
     for (const listener of router.listeners) {
       const known = this.#listeners.get(listener.name)
       if (known === undefined) {
-        this.#listeners.set(listener.name, new ListenerState(listener, plan, this.timers))
+        this.#listeners.set(listener.name, new ListenerState(listener, plan))
       } else known.configure(listener, plan)
     }
     this.#configureLog(router.accessLog)
@@ -220,6 +220,7 @@ class WorkerLane implements PhotoServer, ClientLane {
 
   giveExchange(exchange: Exchange): void {
     if (this.#spare.length < SPARE_EXCHANGES) this.#spare.push(exchange)
+    else exchange.retire()
   }
 
   log(record: AccessRecord): void {
@@ -330,7 +331,7 @@ class WorkerLane implements PhotoServer, ClientLane {
       fallback: group.fallback,
       backup: backup < 0 ? undefined : backup,
     })
-    const plan = new GroupPlan(group, pool, chooser, via, this.timers)
+    const plan = new GroupPlan(group, pool, chooser, via)
     this.#applyWeights(plan, tables)
     this.#applyStates(plan)
     return plan

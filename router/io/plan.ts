@@ -26,7 +26,6 @@ import { CONNECTION } from '../core/rewrite.ts'
 import { FRAMING } from '../core/response-head.ts'
 import { compileRoutes } from '../core/routes.ts'
 import type { CompiledRoutes } from '../core/routes.ts'
-import type { TimerList, TimerLists } from '../core/timer-list.ts'
 import { compileUserPattern, copySpan } from '../core/user-pattern.ts'
 import type { UserBytes, UserPattern } from '../core/user-pattern.ts'
 import type { CachePool } from './cache.ts'
@@ -73,22 +72,12 @@ export class GroupPlan {
   readonly pattern: UserPattern
   readonly requestContext: MutableRequestContext
   readonly responseContext: MutableResponseContext
-  readonly connectTimers: TimerList
-  readonly firstByteTimers: TimerList
-  readonly betweenBytesTimers: TimerList
-  /** Undefined: a whole photo may take as long as it likes. */
-  readonly photoTimers: TimerList | undefined
+  readonly timeouts: GroupConfig['timeouts']
   readonly notAllowed: OwnAnswer
   readonly #allowed: Uint8Array
   readonly #retryOn: ReadonlySet<number> | undefined
 
-  constructor(
-    config: GroupConfig,
-    pool: CachePool,
-    chooser: CacheChooser,
-    via: Via,
-    timers: TimerLists,
-  ) {
+  constructor(config: GroupConfig, pool: CachePool, chooser: CacheChooser, via: Via) {
     this.config = config
     this.logName = logText(config.name)
     this.pool = pool
@@ -106,11 +95,7 @@ export class GroupPlan {
       framing: FRAMING.none,
       connection: CONNECTION.silent,
     }
-    this.connectTimers = timers.of(config.timeouts.connectMs)
-    this.firstByteTimers = timers.of(config.timeouts.firstByteMs)
-    this.betweenBytesTimers = timers.of(config.timeouts.betweenBytesMs)
-    const { photoMs } = config.timeouts
-    this.photoTimers = photoMs === undefined ? undefined : timers.of(photoMs)
+    this.timeouts = config.timeouts
     this.notAllowed = compileNotAllowed(config.methods)
     this.#allowed = Uint8Array.from(METHOD_NAMES, (name) => (config.methods.includes(name) ? 1 : 0))
     this.#retryOn = config.retryOn.length === 0 ? undefined : new Set(config.retryOn)
@@ -148,25 +133,16 @@ export class ListenerState {
   readonly logName: Uint8Array
   readonly isTls: boolean
   headLimits: ListenerConfig['limits']
-  timers: {
-    readonly head: TimerList
-    readonly idle: TimerList
-    readonly send: TimerList
-    readonly linger: TimerList
-  }
   connectionCount = 0
   #trust: readonly Prefix[] = []
   readonly #texts = new Map<string, Uint8Array>()
-  readonly #lists: TimerLists
 
-  constructor(config: ListenerConfig, plan: Plan, lists: TimerLists) {
+  constructor(config: ListenerConfig, plan: Plan) {
     this.config = config
     this.plan = plan
     this.logName = logText(config.name)
     this.isTls = config.tls.length > 0
     this.headLimits = config.limits
-    this.#lists = lists
-    this.timers = this.#timersOf(config)
     this.#trust = prefixesOf(config)
   }
 
@@ -174,7 +150,6 @@ export class ListenerState {
     this.config = config
     this.plan = plan
     this.headLimits = config.limits
-    this.timers = this.#timersOf(config)
     this.#trust = prefixesOf(config)
   }
 
@@ -193,15 +168,6 @@ export class ListenerState {
       this.#texts.set(word, bytes)
     }
     return bytes
-  }
-
-  #timersOf({ timeouts }: ListenerConfig): ListenerState['timers'] {
-    return {
-      head: this.#lists.of(timeouts.headMs),
-      idle: this.#lists.of(timeouts.idleMs),
-      send: this.#lists.of(timeouts.sendMs),
-      linger: this.#lists.of(LINGER_MS),
-    }
   }
 }
 
@@ -257,5 +223,3 @@ const NOBODY: Peer = {
   realIpLine: NO_BYTES,
   protoLine: NO_BYTES,
 }
-/** RFC 9112 9.6: how long what a client still sends is read and dropped. */
-const LINGER_MS = 1000

@@ -2,8 +2,7 @@ import { connect } from 'node:net'
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { SERVER } from '../core/counters.ts'
-import { disarm } from '../core/timer-list.ts'
-import type { TimerList, TimerNode } from '../core/timer-list.ts'
+import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { HEAD_ROOM_BYTES } from './landing.ts'
 import type { Lane } from './lane.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
@@ -37,12 +36,7 @@ export interface UpstreamServer {
 }
 
 /** One connection to a cache: in use by one exchange, or kept idle. Never pipelined. */
-export class UpstreamConnection implements TransportOwner, TimerNode {
-  timerList: TimerList | undefined
-  timerPrevious: TimerNode | undefined
-  timerNext: TimerNode | undefined
-  timerAt = 0
-
+export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   readonly cache: UpstreamServer
   /** False until the first answer on it was whole. */
   isReused = false
@@ -54,10 +48,12 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
   #readAt = HEAD_ROOM_BYTES
   #isInRead = false
   #isClosed = false
+  #deadline: DeadlinePlace
 
   constructor(cache: UpstreamServer, user: UpstreamUser) {
     this.cache = cache
     this.#user = user
+    this.#deadline = cache.lane.deadlines.open(this)
     cache.lane.counters.addServer(cache.row + SERVER.connections, 1)
     this.#socket = connect({
       host: cache.address,
@@ -85,7 +81,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
 
   /** Serves another exchange. */
   use(user: UpstreamUser): void {
-    disarm(this)
+    this.cache.lane.deadlines.disarm(this.#deadline)
     this.#user = user
   }
 
@@ -101,7 +97,7 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
     this.#user = undefined
     if (this.#isClosed) return
     this.#isClosed = true
-    disarm(this)
+    this.#deadline = this.cache.lane.deadlines.close(this.#deadline)
     this.cache.forget(this)
     this.cache.lane.counters.addServer(this.cache.row + SERVER.connections, -1)
     if (this.#transport === undefined) this.#socket.destroy()
@@ -141,8 +137,13 @@ export class UpstreamConnection implements TransportOwner, TimerNode {
     this.#ended(code)
   }
 
+  /** Kept, but no longer than until then. */
+  expireAt(at: number): void {
+    this.cache.lane.deadlines.arm(this.#deadline, at)
+  }
+
   /** Idle too long. */
-  onTimer(): void {
+  onDeadline(): void {
     this.destroy()
   }
 
