@@ -122,8 +122,8 @@ export class AccessRecord {
   /** `TLS_AES_128_GCM_SHA256`, made by `logText`. */
   tlsCipher: Uint8Array = NO_BYTES
 
-  /** The formatter's own: the part of the line that is the connection's, and for what it was made. */
-  readonly connection = new ConnectionText()
+  /** The formatter's own: the part of the line that is the connection's. One for each connection. */
+  connection = new ConnectionText()
 
   // Of the request. Bytes are start and end offsets into `head`; both 0: none.
 

@@ -1,8 +1,8 @@
 import { COLON, CR, IS_TOKEN, LF, SPACE, TAB } from './ascii.ts'
-import { FIELD, fieldId } from './field-names.ts'
+import { FIELD, NAME_ID_BITS, fieldId, knownName } from './field-names.ts'
 import { REFUSAL } from './refusal.ts'
 import type { Refusal } from './refusal.ts'
-import { skipWords, viewOf } from './word-scan.ts'
+import { skipWords } from './word-scan.ts'
 
 /** What a parser says of the bytes so far. */
 export const PARSE = { incomplete: 0, complete: 1, refused: 2 } as const
@@ -70,7 +70,11 @@ export abstract class FieldSection {
   private nameStart = 0
   private nameEnd = 0
   private valueStart = 0
+  /** `FIELD.other` where the name was not recognised at first sight. */
+  private nameId: number = FIELD.other
   private isUnderscored = false
+  private viewed: Uint8Array | undefined
+  private view: DataView = new DataView(new ArrayBuffer(0))
 
   constructor(limits: HeadLimits) {
     this.limits = limits
@@ -103,8 +107,8 @@ export abstract class FieldSection {
   protected parseFields(bytes: Uint8Array, end: number): ParseStatus {
     let i = this.position
     let state = this.state
-    const view = viewOf(bytes)
-    const offset = bytes.byteOffset
+    if (bytes !== this.viewed) this.look(bytes)
+    const { view } = this
     while (i < end) {
       if (state === STATE.fieldStart) {
         const byte = bytes[i] ?? 0
@@ -118,6 +122,13 @@ export abstract class FieldSection {
         this.nameStart = i
         this.isUnderscored = false
         state = STATE.name
+        const known = knownName(view, i, end)
+        this.nameId = known & ((1 << NAME_ID_BITS) - 1)
+        if (known > 0) {
+          this.nameEnd = known >>> NAME_ID_BITS
+          state = STATE.beforeValue
+          i = this.nameEnd + 1
+        }
       }
       if (state === STATE.name) {
         while (i < end && IS_PLAIN_NAME[bytes[i] ?? 0] === 1) i++
@@ -140,7 +151,7 @@ export abstract class FieldSection {
         state = STATE.value
       }
       if (state === STATE.value) {
-        i = skipWords(view, i + offset, end + offset) - offset
+        i = skipWords(view, i, end)
         while (i < end && STOPS_VALUE[bytes[i] ?? 0] === 0) i++
         if (i === end) break
         const byte = bytes[i] ?? 0
@@ -166,6 +177,17 @@ export abstract class FieldSection {
     return PARSE.incomplete
   }
 
+  private otherId(bytes: Uint8Array): number {
+    if (this.isUnderscored) return FIELD.underscored
+    return fieldId(bytes, this.nameStart, this.nameEnd)
+  }
+
+  /** Heads come in few buffers, so this is rare. */
+  private look(bytes: Uint8Array): void {
+    this.viewed = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
   private addField(bytes: Uint8Array, lineEnd: number): void {
     const { valueStart, nameStart, nameEnd, fields } = this
     let valueEnd = lineEnd
@@ -179,7 +201,7 @@ export abstract class FieldSection {
     fields[at + 1] = nameEnd
     fields[at + 2] = valueStart
     fields[at + 3] = valueEnd
-    fields[at + 4] = this.isUnderscored ? FIELD.underscored : fieldId(bytes, nameStart, nameEnd)
+    fields[at + 4] = this.nameId > 0 ? this.nameId : this.otherId(bytes)
   }
 }
 

@@ -1,24 +1,3 @@
-/** A view for 4-byte loads at any offset, remembered for the few buffers that heads lie in. */
-const views: DataView[] = [0, 1, 2, 3].map(() => new DataView(new ArrayBuffer(0)))
-let latest = 0
-
-/** A view of the whole buffer under `bytes`; offsets in it begin at `bytes.byteOffset`. */
-export const viewOf = (bytes: Uint8Array): DataView => {
-  const { buffer } = bytes
-  for (let i = 0; i < 4; i++) {
-    const at = (latest + i) & 3
-    const view = views[at]
-    if (view?.buffer === buffer) {
-      latest = at
-      return view
-    }
-  }
-  const view = new DataView(buffer)
-  latest = (latest + 3) & 3
-  views[latest] = view
-  return view
-}
-
 /**
  * The first offset from `from`, below `end`, within four bytes of which may be a control character
  * or DEL; at most three bytes before `end` when there is none. What is skipped holds neither.

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { TLSSocket } from 'node:tls'
 import type { Socket } from 'node:net'
-import { END } from '../core/access-record.ts'
+import { ConnectionText, END } from '../core/access-record.ts'
 import { GLOBAL } from '../core/counters.ts'
 import { PARSE } from '../core/field-section.ts'
 import { METHODS } from '../core/methods.ts'
@@ -47,6 +47,7 @@ export class ClientConnection
   readonly port: number
   readonly tlsProtocol: Uint8Array
   readonly tlsCipher: Uint8Array
+  readonly logText = new ConnectionText()
   readonly peer: Peer
   readonly #transport: Transport
   readonly #openedAt: number

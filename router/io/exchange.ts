@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { AccessRecord, END, FALLBACK, LANE, RETRY } from '../core/access-record.ts'
+import type { ConnectionText } from '../core/access-record.ts'
 import { put, SPACE } from '../core/ascii.ts'
 import {
   CHUNK_END,
@@ -72,6 +73,7 @@ export interface ExchangeClient {
   readonly port: number
   readonly tlsProtocol: Uint8Array
   readonly tlsCipher: Uint8Array
+  readonly logText: ConnectionText
   readonly pendingBytes: number
   write(buffer: Buffer, start: number, end: number): WriteOutcome
   /** Whether another request may follow, where the client wants it to. */
@@ -106,7 +108,8 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   readonly #ownBytes: Buffer
   readonly #answer = new ResponseHead(SMALLEST_LIMITS)
   readonly #user = createUserBytes()
-  readonly #tried: number[] = []
+  readonly #tried = new Int32Array(MOST_ATTEMPTS)
+  #triedCount = 0
   readonly #chunked = new ChunkedDecoder()
   #client: ExchangeClient | undefined
   #group: GroupPlan | undefined
@@ -160,6 +163,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     record.listener = listener.logName
     record.tlsProtocol = client.tlsProtocol
     record.tlsCipher = client.tlsCipher
+    record.connection = client.logText
     record.end = END.complete
     this.#upstream = undefined
     this.#cache = undefined
@@ -210,7 +214,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   /** The cache to ask first; -1: the client is answered already. */
   #place(group: GroupPlan): number {
     this.#group = group
-    this.#tried.length = 0
+    this.#triedCount = 0
     this.#isStaleRetried = false
     this.#interims = 0
     this.#isPaused = false
@@ -405,7 +409,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   }
 
   readonly #isTriedOrFull = (place: number): boolean => {
-    if (this.#tried.includes(place)) return true
+    for (let i = 0; i < this.#triedCount; i++) if (this.#tried[i] === place) return true
     const cache = this.#group?.pool.caches[place]
     if (cache === undefined) return true
     if (!cache.isFull) return false
@@ -428,7 +432,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   #enter(place: number): Cache {
     const cache = this.#group!.pool.caches[place]!
     this.#cache = cache
-    this.#tried.push(place)
+    this.#tried[this.#triedCount++] = place
     cache.active++
     const { counters } = this.#lane
     counters.addServer(cache.row + SERVER.requests, 1)

@@ -7,24 +7,24 @@ import koffi from 'koffi'
  * address makes no object at all, and tells what is left over before anybody must keep it.
  */
 export function sendNow(fd: number, buffer: Buffer, start: number, end: number): number {
-  const from = addressOf(buffer.buffer) + buffer.byteOffset + start
+  const from = addressOf(buffer) + start
   return Math.max(0, send?.(fd, from, end - start, MSG_DONTWAIT | MSG_NOSIGNAL) ?? 0)
 }
 
 /** Whether this system has the call. */
 export const canSendNow = (): boolean => send !== undefined
 
-/** Where the memory begins; remembered for the few buffers that most is sent from. */
-function addressOf(memory: ArrayBufferLike): number {
+/** Where the buffer lies; remembered for the few that most is sent from. */
+function addressOf(buffer: Buffer): number {
   for (let i = 0; i < KNOWN; i++) {
     const at = (latest + i) % KNOWN
-    if (memories[at] !== memory) continue
+    if (buffers[at] !== buffer) continue
     latest = at
     return addresses[at] ?? 0
   }
   latest = (latest + KNOWN - 1) % KNOWN
-  memories[latest] = memory
-  return (addresses[latest] = Number(koffi.address(new Uint8Array(memory))))
+  buffers[latest] = buffer
+  return (addresses[latest] = Number(koffi.address(buffer)))
 }
 
 type Send = (fd: number, address: number, length: number, flags: number) => number
@@ -42,6 +42,6 @@ const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const KNOWN = 4
 const send = loadSend()
-const memories: (ArrayBufferLike | undefined)[] = Array.from({ length: KNOWN })
+const buffers: (Buffer | undefined)[] = Array.from({ length: KNOWN })
 const addresses: number[] = Array.from({ length: KNOWN }, () => 0)
 let latest = 0

@@ -179,6 +179,7 @@ const said = (head: FieldSection, status: number): string => {
     'nameEnd',
     'valueStart',
     'isUnderscored',
+    'nameId',
   ]
   const facts = Object.entries(head).filter(
     ([key, fact]) => !hidden.includes(key) && typeof fact !== 'object',
