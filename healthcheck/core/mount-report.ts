@@ -62,7 +62,7 @@ export function judgeMount(
   if (wrong !== undefined) return { isUp: false, reason: `${printable(config.path)} ${wrong}` }
   const { errorCount } = report
   const reason =
-    errorCount > 0 ? `well, but its file system has counted ${errorCount} errors` : 'well'
+    errorCount > 0 ? `well, but its file system has counted ${inWords(errorCount)}` : 'well'
   return { isUp: true, reason }
 }
 
@@ -82,13 +82,13 @@ function wrongMount(config: MountConfig, report: MountReport): string | undefine
   if (!report.isSource) {
     return `is mounted from ${printable(entry.source)} instead of ${config.source ?? ''}`
   }
-  if (isReadOnly(entry)) return 'is mounted read-only'
+  if (isReadOnly(entry)) return `is mounted read-only${countedErrors(report)}`
   const missing = config.options.find((option) => !entry.options.includes(option))
   if (missing !== undefined) return `is mounted without the option ${missing}`
   // A full disk shows in its numbers before it shows in a write; the numbers say more.
   return (
     wrongSpace(config, report) ??
-    (failure && failureInWords(failure)) ??
+    (failure && diskFailureInWords(failure, report)) ??
     wrongCanary(config, report)
   )
 }
@@ -116,6 +116,32 @@ function failureInWords({ step, code, message }: MountFailure): string {
   return `${STEPS[step]}: ${why}`
 }
 
+/** What the disk's own numbers add to an error code, which alone may name the wrong cause. */
+function diskFailureInWords(failure: MountFailure, report: MountReport): string {
+  const { code, step } = failure
+  if (code === 'ENOSPC') return `${STEPS[step]}: ${missingSpace(report.space)}`
+  const more = code === 'EROFS' || code === 'EIO' ? countedErrors(report) : ''
+  return `${failureInWords(failure)}${more}`
+}
+
+/**
+ * A device may be out of space itself (a thin volume or an image whose store is full); it says so
+ * by the same code as a full file system, and the operator looks for files to delete in vain.
+ */
+function missingSpace(space: MountSpace | undefined): string {
+  if (space === undefined) return 'no space or no inode left'
+  const { freeBytes, inodes, freeInodes } = space
+  if (inodes > 0 && freeInodes === 0) return 'no inode left'
+  if (freeBytes < LAST_BYTES) return 'no space left'
+  return `no space left on the device beneath, though the file system itself has ${Math.floor(freeBytes / 1024 / 1024)} MB free`
+}
+
+function countedErrors({ errorCount }: MountReport): string {
+  return errorCount > 0 ? `; its file system has counted ${inWords(errorCount)}` : ''
+}
+
+const inWords = (errorCount: number): string => `${errorCount} error${errorCount === 1 ? '' : 's'}`
+
 function isBelow(bound: FreeBound, free: number, whole: number): boolean {
   return bound.type === 'share' ? free * 100 < bound.pct * whole : free < bound.amount
 }
@@ -137,10 +163,12 @@ const STEPS: Record<MountFailure['step'], string> = {
   process: 'cannot be checked',
 }
 
+/** With less than this free a file system may really have no block for a small file. */
+const LAST_BYTES = 1024 * 1024
+
 const WORDS: Readonly<Record<string, string>> = {
   EIO: 'I/O error',
-  ENOSPC: 'no space or no inode left',
-  EROFS: 'read-only file system',
+  EROFS: 'it has made itself read-only, as after an error',
   EACCES: 'permission denied',
   EPERM: 'not permitted',
   ENOENT: 'no such file',

@@ -23,18 +23,18 @@ const sh = (command: string): void => {
   execFileSync('/bin/sh', ['-ec', command], { stdio: ['ignore', 'ignore', 'pipe'] })
 }
 
-/** A disk in a file, on a tmpfs of its own that can be filled: then the device fails. */
+/** A disk in a file, on a tmpfs of its own that can be filled. */
 class Disk {
   readonly mountPoint: string
   readonly #store: string
   readonly #image: string
 
-  constructor(folder: string) {
+  constructor(folder: string, mkfsOptions: string) {
     this.mountPoint = path.join(folder, 'mnt')
     this.#store = path.join(folder, 'store')
     this.#image = path.join(this.#store, 'disk.img')
     sh(`mkdir -p ${this.mountPoint} ${this.#store}; mount -t tmpfs -o size=48m none ${this.#store}`)
-    sh(`truncate -s 32M ${this.#image}; mkfs.ext4 -q -N 64 ${this.#image}`)
+    sh(`truncate -s 32M ${this.#image}; mkfs.ext4 -q -N 64 ${mkfsOptions} ${this.#image}`)
   }
 
   mount(where = this.mountPoint): void {
@@ -53,9 +53,14 @@ class Disk {
     return /\/dev\/loop\d+/.exec(entry ?? '')?.[0] ?? 'no device'
   }
 
-  /** As if it were pulled out: no read and no write succeeds any more. */
+  /** As if it were pulled out: the device has no sector left, every read and write is an error. */
   pull(): void {
-    sh(`truncate -s 0 ${this.#image}; head -c 60m /dev/zero > ${this.#store}/fill || true`)
+    sh(`truncate -s 0 ${this.#image}; losetup -c ${this.device}`)
+  }
+
+  /** As a thin volume whose store is full: what was never written can't be written any more. */
+  fillStore(): void {
+    sh(`head -c 60m /dev/zero > ${this.#store}/fill || true`)
   }
 
   remove(): void {
@@ -137,9 +142,13 @@ admin: { socket: ${folder}/admin.sock }
   }
 }
 
-async function setUp(t: Test, mount = ''): Promise<{ disk: Disk; check: Mountcheck }> {
+async function setUp(
+  t: Test,
+  mount = '',
+  mkfsOptions = '',
+): Promise<{ disk: Disk; check: Mountcheck }> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
-  const disk = new Disk(folder)
+  const disk = new Disk(folder, mkfsOptions)
   const [port = 0] = await freePorts(1)
   const check = new Mountcheck(folder, port, mount)
   t.teardown(async () => {
@@ -224,7 +233,18 @@ void t.test('a device that is pulled out', async (t) => {
   disk.mount()
   await check.notices(t, 200, /^all is well$/)
   disk.pull()
-  await check.notices(t, 503, /I\/O error|read-only|shut down|damaged|no space/)
+  await check.notices(t, 503, /I\/O error|read-only|shut down|damaged/)
+})
+
+void t.test('a device whose own store is full, beneath a file system with space', async (t) => {
+  // A journal that can't be written turns the file system off before a file's bytes can fail.
+  const { disk, check } = await setUp(t, '', '-O ^has_journal')
+  disk.mount()
+  await check.notices(t, 200, /^all is well$/)
+  disk.fillStore()
+  const reason =
+    /: no space left on the device beneath, though the file system itself has \d+ MB free$/
+  await check.notices(t, 503, reason)
 })
 
 void t.test('SIGTERM answers 503 before it ends', async (t) => {

@@ -47,6 +47,7 @@ const well: MountReport = {
 }
 
 const space = { sizeBytes: 1000, freeBytes: 500, inodes: 100, freeInodes: 50 }
+const roomy = { sizeBytes: 64 << 20, freeBytes: 25 << 20 }
 const failure = { step: 'write', code: 'EIO', message: '' } as const
 const judgements: {
   name: string
@@ -113,6 +114,43 @@ const judgements: {
     name: 'a file system without a number of inodes',
     report: { space: { ...space, inodes: 0, freeInodes: 0 } },
     reason: 'well',
+  },
+  {
+    name: 'a device out of space beneath a file system that is not',
+    report: { space: { ...space, ...roomy }, failure: { ...failure, code: 'ENOSPC' } },
+    reason:
+      '/srv/photos cannot be written: no space left on the device beneath, though the file system itself has 25 MB free',
+  },
+  {
+    name: 'a file system that is full to its last block',
+    config: { minFree: { type: 'amount', amount: 0 } },
+    report: { space: { ...space, freeBytes: 4096 }, failure: { ...failure, code: 'ENOSPC' } },
+    reason: '/srv/photos cannot be written: no space left',
+  },
+  {
+    name: 'a file system with no inode left',
+    config: { minInodes: { type: 'amount', amount: 0 } },
+    report: {
+      space: { ...space, ...roomy, freeInodes: 0 },
+      failure: { ...failure, code: 'ENOSPC' },
+    },
+    reason: '/srv/photos cannot be written: no inode left',
+  },
+  {
+    name: 'no space, and nothing known of it',
+    report: { space: undefined, failure: { ...failure, code: 'ENOSPC' } },
+    reason: '/srv/photos cannot be written: no space or no inode left',
+  },
+  {
+    name: 'a file system that made itself read-only after errors',
+    report: { failure: { ...failure, code: 'EROFS' }, errorCount: 1 },
+    reason:
+      '/srv/photos cannot be written: it has made itself read-only, as after an error; its file system has counted 1 error',
+  },
+  {
+    name: 'a mount that is read-only after errors',
+    report: { entry: { ...entry, options: ['ro'] }, errorCount: 2 },
+    reason: '/srv/photos is mounted read-only; its file system has counted 2 errors',
   },
   {
     name: 'a failed write',
