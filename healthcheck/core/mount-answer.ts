@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { reasonOf } from './mount-machine.ts'
 import type { MountMachine, MountRecord } from './mount-machine.ts'
@@ -65,6 +66,23 @@ export function answerOf(machine: MountMachine, boot: string, now: MonotonicMs):
       }),
     },
   }
+}
+
+/**
+ * Until when an answer given now says the same, if no event comes: a silence is told in whole
+ * seconds. undefined: for ever.
+ */
+export function answerStandsUntil(
+  { mounts }: MountMachine,
+  now: MonotonicMs,
+): MonotonicMs | undefined {
+  let until: number | undefined
+  for (const { isOverdue, startedAt } of mounts) {
+    if (!isOverdue) continue
+    const nextSecondAt = startedAt + (Math.floor((now - startedAt) / 1000) + 1) * 1000
+    until = Math.min(until ?? Infinity, nextSecondAt)
+  }
+  return until === undefined ? undefined : monotonicMs(until)
 }
 
 /** By size as last seen; a mount never seen counts as the others do on average. */

@@ -2,7 +2,8 @@ import type { MountcheckConfig, ScriptCheckConfig } from '../../common/config/co
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
 import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
-import { answerOf } from '../core/mount-answer.ts'
+import type { MonotonicMs } from '../../common/net/units.ts'
+import { answerOf, answerStandsUntil } from '../core/mount-answer.ts'
 import type { MountAnswer } from '../core/mount-answer.ts'
 import { createMountMachine, nextMountDeadline, stepMounts } from '../core/mount-machine.ts'
 import type { MountEffect, MountEvent, ScriptConfig } from '../core/mount-machine.ts'
@@ -13,12 +14,18 @@ import { createScriptProber } from './script-probe.ts'
 /** Looks at a cache server's mounts and runs its scripts, each on its own schedule. */
 export interface MountChecker {
   start(): void
-  /** What to answer now, from what is known; never waits. */
-  answer(): MountAnswer
+  /** What to answer now, from what is known; never waits, and is made anew only when it changes. */
+  answer(): RenderedAnswer
   /** From now on every answer is 503, draining. */
   drain(): void
   reconfigure(config: MountcheckConfig): void
   stop(): void
+}
+
+/** An answer, ready to be sent as often as it is asked for. */
+export interface RenderedAnswer {
+  readonly httpStatus: MountAnswer['httpStatus']
+  readonly json: Buffer
 }
 
 export interface MountCheckerComponents {
@@ -36,6 +43,7 @@ export function createMountChecker(
   const probers = new Map<string, MountProber>()
   let { config } = init
   let isStopped = false
+  let rendered: { answer: RenderedAnswer; until: MonotonicMs | undefined } | undefined
   const scripts = createScriptProber({
     clock,
     lateMs: () => 0,
@@ -55,6 +63,7 @@ export function createMountChecker(
 
   function run(event: MountEvent): void {
     if (isStopped) return
+    rendered = undefined
     const moment = { now: clock.now(), wallMs: clock.wallMs() }
     for (const effect of stepMounts(machine, event, moment)) apply(effect)
     driver.rearm()
@@ -78,6 +87,16 @@ export function createMountChecker(
     }
   }
 
+  function answer(): RenderedAnswer {
+    const now = clock.now()
+    if (rendered === undefined || (rendered.until !== undefined && now >= rendered.until)) {
+      const { httpStatus, body } = answerOf(machine, init.boot, now)
+      const json = Buffer.from(JSON.stringify(body))
+      rendered = { answer: { httpStatus, json }, until: answerStandsUntil(machine, now) }
+    }
+    return rendered.answer
+  }
+
   function proberOf(path: string): MountProber {
     const prober = probers.get(path) ?? createMountProber(path, notes)
     probers.set(path, prober)
@@ -96,7 +115,7 @@ export function createMountChecker(
 
   return {
     start: configure,
-    answer: () => answerOf(machine, init.boot, clock.now()),
+    answer,
     drain() {
       run({ type: 'drain' })
     },

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net'
 import fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
-import type { MountAnswer } from '../core/mount-answer.ts'
+import type { RenderedAnswer } from './mount-checker.ts'
 
 /** `GET` and `HEAD /health` on one address. */
 export interface MountServer {
@@ -13,7 +13,7 @@ export interface MountServer {
 
 /** Opens the server; throws `MNT_LISTEN_FAILED` with a sentence where it can't listen. */
 export async function openMountServer(
-  answer: () => MountAnswer,
+  answer: () => RenderedAnswer,
   { address, port }: { readonly address: string; readonly port: number },
 ): Promise<MountServer> {
   const app: FastifyInstance = fastify({
@@ -24,12 +24,12 @@ export async function openMountServer(
     bodyLimit: 1024,
   })
   app.get('/health', (_request, reply) => {
-    const { httpStatus, body } = answer()
+    const { httpStatus, json } = answer()
     return reply
       .code(httpStatus)
       .header('Cache-Control', 'no-store')
       .type('application/json')
-      .send(JSON.stringify(body))
+      .send(json)
   })
   try {
     await app.listen({ host: address, port })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
-import { answerOf } from '../../../healthcheck/core/mount-answer.ts'
+import { answerOf, answerStandsUntil } from '../../../healthcheck/core/mount-answer.ts'
 import {
   createMountMachine,
   nextMountDeadline,
@@ -312,6 +312,19 @@ void t.test(
     t.end()
   },
 )
+
+void t.test('an answer stands until the next second of a silence, else for ever', (t) => {
+  const checker = new Checker()
+  const standsUntil = () => answerStandsUntil(checker.machine, monotonicMs(checker.nowMs))
+  t.equal(standsUntil(), undefined)
+  checker.at(1000).send({ type: 'deadline' })
+  t.equal(standsUntil(), 2000)
+  checker.at(2999)
+  t.equal(standsUntil(), 3000)
+  checker.report(1)
+  t.equal(standsUntil(), undefined)
+  t.end()
+})
 
 void t.test('a late answer is late though no deadline event came first', (t) => {
   const checker = new Checker()

@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
+import { monotonicMs } from '../../../common/net/units.ts'
 import { systemClock } from '../../../common/runtime/clock.ts'
 import { openStateFolder } from '../../../common/runtime/state-folder.ts'
 import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
@@ -133,8 +134,9 @@ interface Tap {
 
 async function until(checker: MountChecker, fits: (body: MountAnswerBody) => boolean) {
   for (;;) {
-    const answer = checker.answer()
-    if (fits(answer.body)) return answer
+    const { httpStatus, json } = checker.answer()
+    const body = JSON.parse(json.toString()) as MountAnswerBody
+    if (fits(body)) return { httpStatus, body }
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
@@ -162,6 +164,32 @@ void t.test('the answer comes over HTTP, for GET and HEAD, and is never stored',
   checker.drain()
   t.match(await (await fetch(url)).json(), { status: 'draining' })
   t.equal((await fetch(url)).status, 503)
+})
+
+void t.test('the answer is made once, and anew when a look or a silence changes it', async (t) => {
+  const wall = 1_700_000_000_000
+  let nowMs = 0
+  const clock = { now: () => monotonicMs(nowMs), wallMs: () => wall + nowMs }
+  const notes = openStateFolder(t.testdir({}))
+  const deadlineMs = 10
+  const mounts = [mount(writable, { deadlineMs, intervalMs: 3_600_000 })]
+  const components = { clock, onEvent: () => undefined, notes }
+  const checker = createMountChecker(components, { config: config({ mounts }), boot: 'b' })
+  t.teardown(() => {
+    checker.stop()
+  })
+  checker.start()
+  const first = checker.answer()
+  nowMs = 5
+  t.equal(checker.answer(), first, 'the same bytes as long as nothing happens')
+  nowMs = 1000
+  const silent = await until(checker, ({ reason }) => reason.startsWith('no answer'))
+  t.equal(silent.body.reason, `no answer from ${writable} for 1 s`)
+  const second = checker.answer()
+  nowMs = 1999
+  t.equal(checker.answer(), second)
+  nowMs = 2000
+  t.match(checker.answer().json.toString(), 'for 2 s')
 })
 
 void t.test('an address that is taken is said in a sentence', async (t) => {
