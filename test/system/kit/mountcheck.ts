@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import path from 'node:path'
+import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
+
+/** The variable by which a service's processes are found, whoever their parent is now. */
+const MARK = 'PHOTOEDGE_TEST_MARK'
+
+export interface MountcheckOptions {
+  readonly folder: string
+  readonly address?: string
+  readonly port: number
+  readonly mountPoint: string
+  readonly intervalMs: number
+  readonly deadlineMs: number
+  /** More keys of the mount, as YAML: `, type: xfs`. */
+  readonly mount?: string
+  /** Instead of this program: `runuser`, and what follows. */
+  readonly wrapper?: readonly string[]
+  /** Where the program lies, by default here. */
+  readonly program?: string
+}
+
+/** A real `photoedge mountcheck`, as an operator runs it. */
+export class Mountcheck {
+  readonly #options: MountcheckOptions
+  readonly #url: string
+  readonly #configFile: string
+  #child: ChildProcess
+
+  constructor(options: MountcheckOptions) {
+    const { folder, address = '127.0.0.1', port, mountPoint, intervalMs, deadlineMs } = options
+    this.#options = options
+    this.#url = `http://${address}:${port}/health`
+    this.#configFile = path.join(folder, 'mountcheck.yaml')
+    fs.writeFileSync(
+      this.#configFile,
+      `edge: lab
+boxes: { cache-1: { address: 127.0.0.1 } }
+mountcheck:
+  boxes: [cache-1]
+  listen: ${address}:${port}
+  mounts:
+    - { path: ${mountPoint}, interval: ${intervalMs}ms, deadline: ${deadlineMs}ms${options.mount ?? ''} }
+admin: { socket: ${folder}/mountcheck.sock }
+`,
+    )
+    this.#child = this.#start()
+  }
+
+  #start(): ChildProcess {
+    const { wrapper = [], program = path.resolve('.') } = this.#options
+    const entry = path.join(program, 'bin', 'photoedge.ts')
+    const args = [entry, 'mountcheck', '-c', this.#configFile, '--box', 'cache-1']
+    const [command = '', ...rest] = [...wrapper, process.execPath, ...args]
+    const env = { ...process.env, [MARK]: this.#configFile }
+    return spawn(command, rest, { stdio: 'ignore', env })
+  }
+
+  /** By SIGKILL, and anew at once. */
+  async restart(): Promise<void> {
+    await this.kill()
+    this.#child = this.#start()
+  }
+
+  /** Ends it by SIGKILL, if it has not ended yet. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    for (const pid of this.#pids('mountcheck')) process.kill(pid, 'SIGKILL')
+    await once(this.#child, 'exit')
+  }
+
+  /** SIGTERM; the exit code. */
+  async stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM')
+    const [code] = (await once(this.#child, 'exit')) as [number | null]
+    return code
+  }
+
+  async health(): Promise<{ httpStatus: number; body: MountAnswerBody; tookMs: number }> {
+    const startedAt = performance.now()
+    const response = await fetch(this.#url)
+    const body = (await response.json()) as MountAnswerBody
+    return { httpStatus: response.status, body, tookMs: performance.now() - startedAt }
+  }
+
+  /** The processes that look at the mount, of this life and of earlier ones. */
+  lookers(): number[] {
+    return this.#pids('mount-process.ts')
+  }
+
+  /** Processes of this service with that word in their command line. */
+  #pids(word: string): number[] {
+    return fs
+      .readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
+      .filter((pid) => {
+        const words = wordsOf(pid, 'cmdline')
+        const isIt = words.some((one) => one === word || one.endsWith(`/${word}`))
+        return isIt && wordsOf(pid, 'environ').includes(`${MARK}=${this.#configFile}`)
+      })
+      .sort((a, b) => a - b)
+  }
+}
+
+function wordsOf(pid: number, file: 'cmdline' | 'environ'): string[] {
+  try {
+    return fs.readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
+}
