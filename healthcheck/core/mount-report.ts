@@ -169,7 +169,7 @@ const LAST_BYTES = 1024 * 1024
 const WORDS: Readonly<Record<string, string>> = {
   EIO: 'I/O error',
   EROFS: 'it has made itself read-only, as after an error',
-  EACCES: 'permission denied',
+  EACCES: 'permission denied to the user that the mount check runs as',
   EPERM: 'not permitted',
   ENOENT: 'no such file',
   ENODEV: 'the device is gone',

@@ -1,7 +1,8 @@
-// Needs: root, mkfs.ext4, losetup, fsfreeze
+// Needs: root, mkfs.ext4, losetup, fsfreeze, runuser
 // The mount check on real file systems: everything that goes wrong with a disk, what is said of
 // it, and how long it took to notice.
 
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -44,7 +45,10 @@ interface SetUp {
   readonly check: Mountcheck
 }
 
-async function setUp(t: Test, mount = '', mkfs = '-N 64'): Promise<SetUp> {
+async function setUp(
+  t: Test,
+  { mount = '', mkfs = '-N 64', isOrdinaryUser = false } = {},
+): Promise<SetUp> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
   const disk = new Disk(folder, { mkfs })
   t.teardown(async () => {
@@ -54,10 +58,30 @@ async function setUp(t: Test, mount = '', mkfs = '-N 64'): Promise<SetUp> {
   const [port = 0] = await freePorts(1)
   const { mountPoint } = disk
   const times = { intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_MS }
-  const check = new Mountcheck({ folder, port, mountPoint, mount, ...times })
+  const command = isOrdinaryUser ? commandOfNobody(t) : {}
+  // Its socket and its notes are beside its configuration.
+  if (isOrdinaryUser) sh(`chown nobody ${folder}`)
+  const check = new Mountcheck({ folder, port, mountPoint, mount, ...times, ...command })
   t.teardown(() => check.kill())
   await until('answer', 20_000, () => check.health())
   return { disk, check }
+}
+
+/**
+ * How to run the program as an ordinary user, who may not reach the folder where it lies: it and
+ * its Node are shown to him read-only elsewhere.
+ */
+function commandOfNobody(t: Test): { command: string[] } {
+  const [tree, node] = [process.cwd(), path.dirname(process.execPath)].map((source) => {
+    const view = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-view-'))
+    sh(`mount -o bind,ro ${source} ${view}`)
+    t.teardown(() => {
+      sh(`umount ${view}`)
+      fs.rmdirSync(view)
+    })
+    return view
+  })
+  return { command: ['runuser', '-u', 'nobody', '--', `${node}/node`, `${tree}/bin/photoedge.ts`] }
 }
 
 void t.test('not mounted, mounted, mounted elsewhere, unmounted', async (t) => {
@@ -98,10 +122,10 @@ void t.test('read-only, full, without inodes', async (t) => {
 })
 
 void t.test('the wrong type, a missing option', async (t) => {
-  const wrongType = await setUp(t, ', type: xfs')
+  const wrongType = await setUp(t, { mount: ', type: xfs' })
   wrongType.disk.mount()
   await notices(t, wrongType.check, 503, / has type ext4 instead of xfs$/)
-  const noOption = await setUp(t, ', options: [noatime]')
+  const noOption = await setUp(t, { mount: ', options: [noatime]' })
   noOption.disk.mount()
   await notices(t, noOption.check, 503, / is mounted without the option noatime$/)
   sh(`mount -o remount,noatime ${noOption.disk.mountPoint}`)
@@ -130,6 +154,36 @@ void t.test(
   },
 )
 
+void t.test(
+  'an ordinary user: it starts before the mount is there, needs only to write into it, and leaves one process hanging',
+  async (t) => {
+    const { disk, check } = await setUp(t, { isOrdinaryUser: true })
+    await notices(t, check, 503, / is not mounted$/)
+    const [pid = 0] = check.lookers()
+    const [, uid] = /^Uid:\t(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    t.equal(uid, execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }).trim())
+    disk.mount()
+    await notices(
+      t,
+      check,
+      503,
+      / cannot be written: permission denied to the user that the mount check runs as$/,
+    )
+    sh(`chown nobody ${disk.mountPoint}`)
+    await notices(t, check, 200, /^all is well$/)
+    disk.freeze()
+    await notices(t, check, 503, /^no answer from /)
+    const hanging = check.lookers()
+    t.equal(hanging.length, 1, 'one process hangs')
+    await check.restart()
+    await until('answer', 20_000, () => check.health())
+    await notices(t, check, 503, /process \d+ of an earlier run still waits for its disk$/)
+    t.same(check.lookers(), hanging, 'the same one, and no other')
+    disk.thaw()
+    await notices(t, check, 200, /^all is well$/)
+  },
+)
+
 void t.test('a device that is pulled out', async (t) => {
   const { disk, check } = await setUp(t)
   disk.mount()
@@ -140,7 +194,7 @@ void t.test('a device that is pulled out', async (t) => {
 
 void t.test('a device whose own store is full, beneath a file system with space', async (t) => {
   // A journal that can't be written turns the file system off before a file's bytes can fail.
-  const { disk, check } = await setUp(t, '', '-N 64 -O ^has_journal')
+  const { disk, check } = await setUp(t, { mkfs: '-N 64 -O ^has_journal' })
   disk.mount()
   await notices(t, check, 200, /^all is well$/)
   disk.fillStore()

@@ -5,6 +5,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
 
+const PROGRAM = path.join(import.meta.dirname, '..', '..', '..', 'bin', 'photoedge.ts')
 /** The variable by which a service's processes are found, whoever their parent is now. */
 const MARK = 'PHOTOEDGE_TEST_MARK'
 
@@ -17,10 +18,8 @@ export interface MountcheckOptions {
   readonly deadlineMs: number
   /** More keys of the mount, as YAML: `, type: xfs`. */
   readonly mount?: string
-  /** Instead of this program: `runuser`, and what follows. */
-  readonly wrapper?: readonly string[]
-  /** Where the program lies, by default here. */
-  readonly program?: string
+  /** How `photoedge` is run, by default as this process is. */
+  readonly command?: readonly string[]
 }
 
 /** A real `photoedge mountcheck`, as an operator runs it. */
@@ -51,12 +50,11 @@ admin: { socket: ${folder}/mountcheck.sock }
   }
 
   #start(): ChildProcess {
-    const { wrapper = [], program = path.resolve('.') } = this.#options
-    const entry = path.join(program, 'bin', 'photoedge.ts')
-    const args = [entry, 'mountcheck', '-c', this.#configFile, '--box', 'cache-1']
-    const [command = '', ...rest] = [...wrapper, process.execPath, ...args]
+    const { command = [process.execPath, PROGRAM] } = this.#options
+    const args = ['mountcheck', '-c', this.#configFile, '--box', 'cache-1']
+    const [program = '', ...rest] = [...command, ...args]
     const env = { ...process.env, [MARK]: this.#configFile }
-    return spawn(command, rest, { stdio: 'ignore', env })
+    return spawn(program, rest, { stdio: 'ignore', env })
   }
 
   /** By SIGKILL, and anew at once. */
