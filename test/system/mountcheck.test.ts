@@ -50,7 +50,7 @@ async function setUp(
   { mount = '', mkfs = '-N 64', isOrdinaryUser = false } = {},
 ): Promise<SetUp> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
-  const disk = new Disk(folder, { mkfs })
+  const disk = await Disk.make(folder, { mkfs })
   t.teardown(async () => {
     await disk.remove()
     fs.rmSync(folder, { recursive: true, force: true })
@@ -58,9 +58,9 @@ async function setUp(
   const [port = 0] = await freePorts(1)
   const { mountPoint } = disk
   const times = { intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_MS }
-  const command = isOrdinaryUser ? commandOfNobody(t) : {}
+  const command = isOrdinaryUser ? await commandOfNobody(t) : {}
   // Its socket and its notes are beside its configuration.
-  if (isOrdinaryUser) sh(`chown nobody ${folder}`)
+  if (isOrdinaryUser) await sh(`chown nobody ${folder}`)
   const check = new Mountcheck({ folder, port, mountPoint, mount, ...times, ...command })
   t.teardown(() => check.kill())
   await until('answer', 20_000, () => check.health())
@@ -71,16 +71,18 @@ async function setUp(
  * How to run the program as an ordinary user, who may not reach the folder where it lies: it and
  * its Node are shown to him read-only elsewhere.
  */
-function commandOfNobody(t: Test): { command: string[] } {
-  const [tree, node] = [process.cwd(), path.dirname(process.execPath)].map((source) => {
+async function commandOfNobody(t: Test): Promise<{ command: string[] }> {
+  const views: string[] = []
+  for (const source of [process.cwd(), path.dirname(process.execPath)]) {
     const view = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-view-'))
-    sh(`mount -o bind,ro ${source} ${view}`)
-    t.teardown(() => {
-      sh(`umount ${view}`)
+    await sh(`mount -o bind,ro ${source} ${view}`)
+    t.teardown(async () => {
+      await sh(`umount ${view}`)
       fs.rmdirSync(view)
     })
-    return view
-  })
+    views.push(view)
+  }
+  const [tree = '', node = ''] = views
   return { command: ['runuser', '-u', 'nobody', '--', `${node}/node`, `${tree}/bin/photoedge.ts`] }
 }
 
@@ -88,47 +90,47 @@ void t.test('not mounted, mounted, mounted elsewhere, unmounted', async (t) => {
   const { disk, check } = await setUp(t)
   await notices(t, check, 503, /^.* is not mounted$/)
   t.same(fs.readdirSync(disk.mountPoint), [], 'nothing is written into an empty directory')
-  disk.mount()
+  await disk.mount()
   const first = await notices(t, check, 200, /^all is well$/)
   t.match(first.mounts, [{ up: true, type: 'ext4' }])
-  disk.unmount()
+  await disk.unmount()
   await notices(t, check, 503, / is not mounted$/)
   const elsewhere = path.join(path.dirname(disk.mountPoint), 'elsewhere')
   fs.mkdirSync(elsewhere)
-  disk.mount(elsewhere)
+  await disk.mount(elsewhere)
   await notices(t, check, 503, / is not mounted$/)
-  disk.unmount(elsewhere)
-  disk.mount()
+  await disk.unmount(elsewhere)
+  await disk.mount()
   const back = await notices(t, check, 200, /^all is well$/)
   t.equal(back.cache, first.cache, 'the same disk is the same cache')
 })
 
 void t.test('read-only, full, without inodes', async (t) => {
   const { disk, check } = await setUp(t)
-  disk.mount()
+  await disk.mount()
   await notices(t, check, 200, /^all is well$/)
-  sh(`mount -o remount,ro ${disk.mountPoint}`)
+  await sh(`mount -o remount,ro ${disk.mountPoint}`)
   await notices(t, check, 503, / is mounted read-only$/)
-  sh(`mount -o remount,rw ${disk.mountPoint}`)
+  await sh(`mount -o remount,rw ${disk.mountPoint}`)
   await notices(t, check, 200, /^all is well$/)
-  sh(`head -c 100m /dev/zero > ${disk.mountPoint}/big 2>/dev/null || true`)
+  await sh(`head -c 100m /dev/zero > ${disk.mountPoint}/big 2>/dev/null || true`)
   await notices(t, check, 503, / of its bytes free, less than 5 %$/)
-  sh(`rm ${disk.mountPoint}/big`)
+  await sh(`rm ${disk.mountPoint}/big`)
   await notices(t, check, 200, /^all is well$/)
-  sh(`i=0; while touch ${disk.mountPoint}/f$i 2>/dev/null; do i=$((i+1)); done`)
+  await sh(`i=0; while touch ${disk.mountPoint}/f$i 2>/dev/null; do i=$((i+1)); done`)
   await notices(t, check, 503, / of its inodes free, less than 5 %$/)
-  sh(`rm -f ${disk.mountPoint}/f*`)
+  await sh(`rm -f ${disk.mountPoint}/f*`)
   await notices(t, check, 200, /^all is well$/)
 })
 
 void t.test('the wrong type, a missing option', async (t) => {
   const wrongType = await setUp(t, { mount: ', type: xfs' })
-  wrongType.disk.mount()
+  await wrongType.disk.mount()
   await notices(t, wrongType.check, 503, / has type ext4 instead of xfs$/)
   const noOption = await setUp(t, { mount: ', options: [noatime]' })
-  noOption.disk.mount()
+  await noOption.disk.mount()
   await notices(t, noOption.check, 503, / is mounted without the option noatime$/)
-  sh(`mount -o remount,noatime ${noOption.disk.mountPoint}`)
+  await sh(`mount -o remount,noatime ${noOption.disk.mountPoint}`)
   await notices(t, noOption.check, 200, /^all is well$/)
 })
 
@@ -136,9 +138,9 @@ void t.test(
   'frozen: writers hang, the answer does not, also over a restart; thawed: it recovers',
   async (t) => {
     const { disk, check } = await setUp(t)
-    disk.mount()
+    await disk.mount()
     await notices(t, check, 200, /^all is well$/)
-    disk.freeze()
+    await disk.freeze()
     await notices(t, check, 503, /^no answer from .* for (500 ms|\d+ s)$/)
     await notices(t, check, 503, / for 2 s$/)
     const hanging = check.lookers()
@@ -149,7 +151,7 @@ void t.test(
       await notices(t, check, 503, /process \d+ of an earlier run still waits for its disk$/)
       t.same(check.lookers(), hanging, `life ${life}: the same one, and no other`)
     }
-    disk.thaw()
+    await disk.thaw()
     await notices(t, check, 200, /^all is well$/)
   },
 )
@@ -162,16 +164,16 @@ void t.test(
     const [pid = 0] = check.lookers()
     const [, uid] = /^Uid:\t(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
     t.equal(uid, execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }).trim())
-    disk.mount()
+    await disk.mount()
     await notices(
       t,
       check,
       503,
       / cannot be written: permission denied to the user that the mount check runs as$/,
     )
-    sh(`chown nobody ${disk.mountPoint}`)
+    await sh(`chown nobody ${disk.mountPoint}`)
     await notices(t, check, 200, /^all is well$/)
-    disk.freeze()
+    await disk.freeze()
     await notices(t, check, 503, /^no answer from /)
     const hanging = check.lookers()
     t.equal(hanging.length, 1, 'one process hangs')
@@ -179,25 +181,25 @@ void t.test(
     await until('answer', 20_000, () => check.health())
     await notices(t, check, 503, /process \d+ of an earlier run still waits for its disk$/)
     t.same(check.lookers(), hanging, 'the same one, and no other')
-    disk.thaw()
+    await disk.thaw()
     await notices(t, check, 200, /^all is well$/)
   },
 )
 
 void t.test('a device that is pulled out', async (t) => {
   const { disk, check } = await setUp(t)
-  disk.mount()
+  await disk.mount()
   await notices(t, check, 200, /^all is well$/)
-  disk.pull()
+  await disk.pull()
   await notices(t, check, 503, /I\/O error|read-only|shut down|damaged/)
 })
 
 void t.test('a device whose own store is full, beneath a file system with space', async (t) => {
   // A journal that can't be written turns the file system off before a file's bytes can fail.
   const { disk, check } = await setUp(t, { mkfs: '-N 64 -O ^has_journal' })
-  disk.mount()
+  await disk.mount()
   await notices(t, check, 200, /^all is well$/)
-  disk.fillStore()
+  await disk.fillStore()
   const reason =
     /: no space left on the device beneath, though the file system itself has \d+ MB free$/
   await notices(t, check, 503, reason)
@@ -205,7 +207,7 @@ void t.test('a device whose own store is full, beneath a file system with space'
 
 void t.test('SIGTERM answers 503 before it ends', async (t) => {
   const { disk, check } = await setUp(t)
-  disk.mount()
+  await disk.mount()
   await notices(t, check, 200, /^all is well$/)
   const stopped = check.stop()
   await notices(t, check, 503, /^draining/)

@@ -1,12 +1,13 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
+import { promisify } from 'node:util'
 
 /** Runs a line of shell as root; throws with what it said. */
-export function sh(command: string): void {
-  execFileSync('/bin/sh', ['-ec', command], { stdio: ['ignore', 'ignore', 'pipe'] })
+export async function sh(command: string): Promise<void> {
+  await promisify(execFile)('/bin/sh', ['-ec', command])
 }
 
 export interface DiskOptions {
@@ -27,55 +28,64 @@ export class Disk {
   readonly #options: Required<DiskOptions>
   readonly #guard: ChildProcess
 
-  /** Makes the disk under `folder`, mounted nowhere yet. */
-  constructor(folder: string, { sizeMb = 32, mkfs = '-N 64' }: DiskOptions = {}) {
-    this.#options = { sizeMb, mkfs }
+  private constructor(folder: string, options: Required<DiskOptions>) {
+    this.#options = options
     this.mountPoint = path.join(folder, 'mnt')
     this.#store = path.join(folder, 'store')
     this.#image = path.join(this.#store, 'disk.img')
-    sh(`mkdir -p ${this.mountPoint} ${this.#store}
-      mount -t tmpfs -o size=${sizeMb + 16}m none ${this.#store}`)
+    for (const made of [this.mountPoint, this.#store]) fs.mkdirSync(made, { recursive: true })
     this.#guard = this.#startGuard()
-    this.makeFileSystem()
+  }
+
+  /** Makes the disk under `folder`, mounted nowhere yet. */
+  static async make(
+    folder: string,
+    { sizeMb = 32, mkfs = '-N 64' }: DiskOptions = {},
+  ): Promise<Disk> {
+    const disk = new Disk(folder, { sizeMb, mkfs })
+    await sh(`mount -t tmpfs -o size=${sizeMb + 16}m none ${disk.#store}`)
+    await disk.makeFileSystem()
+    return disk
   }
 
   /** A new and empty file system; only while it is not mounted. */
-  makeFileSystem(): void {
+  async makeFileSystem(): Promise<void> {
     const { sizeMb, mkfs } = this.#options
-    sh(`rm -f ${this.#image}; truncate -s ${sizeMb}M ${this.#image}
+    await sh(`rm -f ${this.#image}; truncate -s ${sizeMb}M ${this.#image}
       mkfs.ext4 -q ${mkfs} ${this.#image}`)
   }
 
-  mount(where = this.mountPoint): void {
-    sh(`mount -o loop ${this.#image} ${where}`)
+  async mount(where = this.mountPoint): Promise<void> {
+    await sh(`mount -o loop ${this.#image} ${where}`)
   }
 
-  unmount(where = this.mountPoint): void {
-    sh(`umount ${where}`)
+  async unmount(where = this.mountPoint): Promise<void> {
+    // A look may be under way there just now.
+    await sh(`umount ${where} || { sleep 0.2; umount ${where}; }`)
   }
 
   /** From now on every writer hangs in the kernel. */
-  freeze(): void {
-    sh(`fsfreeze -f ${this.mountPoint}`)
+  async freeze(): Promise<void> {
+    await sh(`fsfreeze -f ${this.mountPoint}`)
   }
 
-  thaw(): void {
-    sh(`fsfreeze -u ${this.mountPoint}`)
+  async thaw(): Promise<void> {
+    await sh(`fsfreeze -u ${this.mountPoint}`)
   }
 
   /** As if it were pulled out: the device has no sector left, every read and write is an error. */
-  pull(): void {
+  async pull(): Promise<void> {
     const mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
     const mount = mounts.find((line) => line.split(' ')[4] === this.mountPoint)
     const device = /\/dev\/loop\d+/.exec(mount ?? '')?.[0]
     if (device === undefined) throw new Error(`nothing is mounted at ${this.mountPoint}`)
-    sh(`truncate -s 0 ${this.#image}; losetup -c ${device}`)
+    await sh(`truncate -s 0 ${this.#image}; losetup -c ${device}`)
   }
 
   /** As a thin volume whose store is full: what was never written can't be written any more. */
-  fillStore(): void {
+  async fillStore(): Promise<void> {
     const megabytes = this.#options.sizeMb + 32
-    sh(`head -c ${megabytes}m /dev/zero > ${this.#store}/fill || true`)
+    await sh(`head -c ${megabytes}m /dev/zero > ${this.#store}/fill || true`)
   }
 
   /** Thaws it, if need be, and unmounts it. */

@@ -20,6 +20,8 @@ export interface EdgeOptions {
   readonly listener?: string
   /** How clients speak to it, when by TLS. */
   readonly client?: ConnectionOptions
+  /** Photos that are on their caches' disks from the start; by default all. */
+  readonly warm?: readonly string[]
 }
 
 /** A check that opens a connection, and one that asks for an answer. */
@@ -27,8 +29,19 @@ export const TCP_CHECK = '{ type: tcp, interval: 500ms, timeout: 300ms, fall: 3,
 export const HTTP_CHECK =
   '{ type: http, path: /health, interval: 500ms, timeout: 300ms, fall: 3, rise: 1 }'
 
-const CACHES = ['cache-1', 'cache-2', 'cache-3', 'cache-4']
+export const CACHES = ['cache-1', 'cache-2', 'cache-3', 'cache-4']
 const PHOTO_SIZES_BYTES = [2000, 4000, 8000, 12_000, 24_000, 60_000]
+
+/** What differs between the sites of the tests. */
+export interface SiteOptions {
+  /** Each cache's disk, where it is no folder beside the others; each has an address of its own. */
+  readonly diskOf?: (name: string) => string
+  /** Made once for several sites. */
+  readonly photos?: PhotoSet
+}
+
+/** 2,000 users with two photos each. */
+export const aPhotoSet = (): PhotoSet => new PhotoSet(2000, 2, PHOTO_SIZES_BYTES)
 
 /** A real nginx storage with 2,000 users' photos, and four real nginx caches with their disks. */
 export class Site {
@@ -37,7 +50,12 @@ export class Site {
   readonly storage: Nginx
   readonly caches: readonly Nginx[]
 
-  private constructor(folder: string, photos: PhotoSet, ports: readonly number[]) {
+  private constructor(
+    folder: string,
+    photos: PhotoSet,
+    ports: readonly number[],
+    diskOf: SiteOptions['diskOf'],
+  ) {
     const [storagePort = 0, ...cachePorts] = ports
     this.folder = folder
     this.photos = photos
@@ -48,15 +66,21 @@ export class Site {
       path.join(folder, 'photos'),
     )
     this.caches = CACHES.map((name, index) =>
-      Nginx.cache(name, cachePorts[index] ?? 0, path.join(folder, name), storagePort),
+      Nginx.cache({
+        name,
+        address: diskOf === undefined ? '127.0.0.1' : `127.0.0.${11 + index}`,
+        port: cachePorts[index] ?? 0,
+        folder: path.join(folder, name),
+        storagePort,
+        ...(diskOf && { photoFolder: path.join(diskOf(name), 'photos') }),
+      }),
     )
   }
 
   /** Resolves when storage and caches serve; the end of `t` ends them. */
-  static async start(t: Test): Promise<Site> {
+  static async start(t: Test, { diskOf, photos = aPhotoSet() }: SiteOptions = {}): Promise<Site> {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-system-'))
-    const photos = new PhotoSet(2000, 2, PHOTO_SIZES_BYTES)
-    const site = new Site(folder, photos, await freePorts(1 + CACHES.length))
+    const site = new Site(folder, photos, await freePorts(1 + CACHES.length), diskOf)
     t.teardown(async () => {
       await Promise.all([site.storage, ...site.caches].map((nginx) => nginx.kill()))
       fs.rmSync(folder, { recursive: true, force: true })
@@ -95,7 +119,7 @@ export class Edge {
       requestsPerSecond: 1,
       ...(options.client && { tls: options.client }),
     })
-    await warming.fetchAll(site.photos.paths, 16)
+    await warming.fetchAll(options.warm ?? site.photos.paths, 16)
     const bad = warming.samples.filter(({ outcome }) => outcome !== 'ok')
     if (bad.length > 0) throw new Error(`warming: ${JSON.stringify(bad[0])}`)
     for (const nginx of [site.storage, ...site.caches]) nginx.takeLog()
@@ -109,7 +133,7 @@ export class Edge {
     listener = '',
   }: EdgeOptions): string {
     const servers = this.#site.caches
-      .map(({ name, port }) => `${name}: "127.0.0.1:${port}"`)
+      .map(({ name, address, port }) => `${name}: "${address}:${port}"`)
       .join(', ')
     const more = listener === '' ? '' : `, ${listener}`
     return `edge: system

@@ -12,36 +12,59 @@ export interface LogLine {
   readonly target: string
 }
 
+/** Where one listens, and what it does there. */
+export interface NginxInit {
+  readonly name: string
+  readonly address?: string
+  readonly port: number
+  readonly folder: string
+  readonly serverLines: string
+  readonly httpLines?: string
+}
+
+export interface CacheInit {
+  readonly name: string
+  readonly address: string
+  readonly port: number
+  readonly folder: string
+  /** Where its `proxy_cache` lies, by default in its folder. */
+  readonly photoFolder?: string
+  readonly storagePort: number
+}
+
 /** A real nginx, its folder its own: configuration, log, disk. */
 export class Nginx {
   readonly name: string
+  readonly address: string
   readonly port: number
   readonly #folder: string
   #child: ChildProcess | undefined
   #logOffset = 0
 
-  constructor(name: string, port: number, folder: string, serverLines: string, httpLines = '') {
+  constructor(init: NginxInit) {
+    const { name, address = '127.0.0.1', port, folder } = init
     this.name = name
+    this.address = address
     this.port = port
     this.#folder = folder
     for (const kind of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) {
       fs.mkdirSync(path.join(folder, 'temp', kind), { recursive: true })
     }
-    fs.writeFileSync(path.join(folder, 'nginx.conf'), configuration(port, serverLines, httpLines))
+    fs.writeFileSync(path.join(folder, 'nginx.conf'), configuration(address, init))
   }
 
   /** Serves `photos` as files. */
   static storage(port: number, folder: string, photos: string): Nginx {
-    return new Nginx('storage', port, folder, `location / { root ${photos}; }`)
+    const serverLines = `location / { root ${photos}; }`
+    return new Nginx({ name: 'storage', port, folder, serverLines })
   }
 
   /** Keeps what it fetches under `proxy_cache` on its disk; serves large photos slowly. */
-  static cache(name: string, port: number, folder: string, storagePort: number): Nginx {
-    return new Nginx(
-      name,
-      port,
-      folder,
-      `location = /health { return 200 "healthy\\n"; }
+  static cache(init: CacheInit): Nginx {
+    const { name, folder, storagePort, photoFolder = path.join(folder, 'photos') } = init
+    return new Nginx({
+      ...init,
+      serverLines: `location = /health { return 200 "healthy\\n"; }
        location / {
          proxy_pass http://storage;
          proxy_http_version 1.1;
@@ -53,10 +76,10 @@ export class Nginx {
          add_header X-Cache-Status $upstream_cache_status;
          add_header X-Cache-Name ${name};
        }`,
-      `proxy_cache_path ${folder}/photos levels=1:2 keys_zone=photos:10m inactive=60m max_size=1g use_temp_path=off;
+      httpLines: `proxy_cache_path ${photoFolder} levels=1:2 keys_zone=photos:10m inactive=60m max_size=1g use_temp_path=off;
        proxy_cache_valid 200 60m;
        upstream storage { server 127.0.0.1:${storagePort}; keepalive 8; }`,
-    )
+    })
   }
 
   /** Resolves when it accepts; what is on its disk stays from the last time. */
@@ -71,7 +94,7 @@ export class Nginx {
     this.#child = child
     await until(`${this.name} on port ${this.port}`, 5000, async () => {
       if (child.exitCode !== null) throw new Error(said)
-      return (await fetch(`http://127.0.0.1:${this.port}/health`)).status
+      return (await fetch(`http://${this.address}:${this.port}/health`)).status
     })
   }
 
@@ -125,7 +148,7 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
-function configuration(port: number, serverLines: string, httpLines: string): string {
+function configuration(address: string, { port, serverLines, httpLines = '' }: NginxInit): string {
   const user = process.getuid?.() === 0 ? 'user root;' : ''
   return `daemon off; ${user}
 pid nginx.pid;
@@ -141,7 +164,7 @@ http {
   sendfile on; tcp_nopush on;
   keepalive_timeout 75s; keepalive_requests 100000;
   ${httpLines}
-  server { listen 127.0.0.1:${port} backlog=1024; ${serverLines} }
+  server { listen ${address}:${port} backlog=1024; ${serverLines} }
 }
 `
 }

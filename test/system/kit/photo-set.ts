@@ -45,15 +45,15 @@ export class PhotoSet {
 
   /**
    * Draws paths: users by Zipf's law (the most popular first; which one that is depends on the
-   * seed), a user's photos evenly.
+   * seed), a user's photos evenly. Of the first `userCount` users only, where that is given.
    */
-  zipf(seed: number): () => string {
+  zipf(seed: number, userCount = this.userCount): () => string {
     const random = randomOf(seed)
-    const users = Array.from({ length: this.userCount }, (_, user) => ({ user, place: random() }))
+    const users = Array.from({ length: userCount }, (_, user) => ({ user, place: random() }))
     users.sort((a, b) => a.place - b.place)
-    const upTo = new Float64Array(this.userCount)
+    const upTo = new Float64Array(userCount)
     let sum = 0
-    for (let rank = 0; rank < this.userCount; rank += 1) {
+    for (let rank = 0; rank < userCount; rank += 1) {
       sum += 1 / (rank + 1)
       upTo[rank] = sum
     }
