@@ -77,7 +77,7 @@ async function commandOfNobody(t: Test): Promise<{ command: string[] }> {
     const view = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-view-'))
     await sh(`mount -o bind,ro ${source} ${view}`)
     t.teardown(async () => {
-      await sh(`umount ${view}`)
+      await sh(`umount -l ${view}`)
       fs.rmdirSync(view)
     })
     views.push(view)
