@@ -20,9 +20,14 @@ export function statusText(status: RouterStatus, nowMs: number, width: number): 
   ].map((line) => cut(line, width))
 }
 
+/**
+ * A line for each cache. Where its reason does not fit beside the figures, it is told below, of those
+ * caches whose state needs one.
+ */
 function cacheTable(caches: readonly CacheStatus[], nowMs: number, width: number): string[] {
   const hasPools = new Set(caches.map(({ pool }) => pool)).size > 1
-  return textTable(
+  const isWide = width >= WIDE
+  const [head = '', ...lines] = textTable(
     [
       { title: 'CACHE' },
       { title: 'STATE' },
@@ -31,7 +36,9 @@ function cacheTable(caches: readonly CacheStatus[], nowMs: number, width: number
       { title: 'REQ/S', align: 'right' },
       { title: 'SHARE', align: 'right' },
       { title: 'ERRORS', align: 'right' },
-      { title: 'REASON' },
+      { title: 'FLAPS', align: 'right' },
+      { title: 'LAST 10' },
+      ...(isWide ? [{ title: 'REASON' }] : []),
     ],
     caches.map((cache) => [
       hasPools ? `${cache.pool}/${cache.name}` : cache.name,
@@ -41,11 +48,22 @@ function cacheTable(caches: readonly CacheStatus[], nowMs: number, width: number
       figure(cache.requestsPerSecond),
       `${figure(cache.sharePct)} %`,
       String(cache.errorCount),
-      reasonWords(cache),
+      String(cache.outageCount),
+      cache.results,
+      ...(isWide ? [reasonWords(cache)] : []),
     ]),
     width,
   )
+  const below = (cache: CacheStatus): string[] =>
+    isWide || isPlainlyUp(cache) ? [] : [`  ${reasonWords(cache)}`]
+  return [head, ...caches.flatMap((cache, row) => [lines[row] ?? '', ...below(cache)])]
 }
+
+const isPlainlyUp = ({ state, held, suspectIn, factor }: CacheStatus): boolean =>
+  state === 'up' && held === 'no' && suspectIn.length === 0 && factor === 1
+
+/** A terminal with room for a reason beside the figures. */
+const WIDE = 110
 
 function stateWords(cache: CacheStatus): string {
   if (cache.drained) return `${cache.state}, drained`

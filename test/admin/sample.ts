@@ -50,6 +50,8 @@ export const sampleStatus: RouterStatus = {
       configuredWeight: 2,
       weight: 4,
       held: 'flapping',
+      outageCount: 2,
+      results: '++++-s+---',
     },
   ],
   workers: [

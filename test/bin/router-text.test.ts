@@ -16,11 +16,22 @@ void t.test('status fits eighty columns and says the most important first', (t) 
     'router-1 of lab: running for 1h0m, generation 3, 1 of 1 workers ready, 0 restar…',
     '25 requests/s, 0.1 % errors, 9 connections, on 0.0.0.0:80',
     '',
-    'CACHE    STATE          SINCE  WEIGHT  REQ/S  SHARE  ERRORS  REASON',
-    'cache-1  up              1h0m       1     13   50 %       3  status 200',
-    'cache-2  down, suspect   1h0m   4 (2)     13   50 %       3  connect refused, a…',
+    'CACHE    STATE          SINCE  WEIGHT  REQ/S  SHARE  ERRORS  FLAPS  LAST 10',
+    'cache-1  up              1h0m       1     13   50 %       3      0  ++++++++++',
+    'cache-2  down, suspect   1h0m   4 (2)     13   50 %       3      2  ++++-s+---',
+    '  connect refused, and a long story about why that may have been so at that tim…',
     '',
     '1970-01-01T00:00:05Z cache down caches/cache-2: connect refused',
+  ])
+  t.end()
+})
+
+void t.test('a wide terminal has the reasons beside the figures', (t) => {
+  const lines = statusText(sampleStatus, 3_601_000, 110)
+  t.strictSame(lines.slice(3, 6), [
+    'CACHE    STATE          SINCE  WEIGHT  REQ/S  SHARE  ERRORS  FLAPS  LAST 10     REASON',
+    'cache-1  up              1h0m       1     13   50 %       3      0  ++++++++++  status 200',
+    'cache-2  down, suspect   1h0m   4 (2)     13   50 %       3      2  ++++-s+---  connect refused, and a long s…',
   ])
   t.end()
 })

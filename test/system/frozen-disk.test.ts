@@ -88,7 +88,7 @@ for (const { name, disk: kind, group } of RETURNS) {
     await disk.freeze()
     await verdict(edge, 'down')
     const downAt = story.mark('out')
-    const { reason } = await edge.router.cache('cache-2')
+    const { reason, results, outageCount } = await edge.router.cache('cache-2')
     await delay(frozenAt + 3500 - performance.now())
     if (kind === 'replaced') await replace(disk, cache)
     else await disk.thaw()
@@ -113,6 +113,8 @@ for (const { name, disk: kind, group } of RETURNS) {
     }
     t.comment(JSON.stringify({ outAfterMs, backAfterMs, ...tally(samples), waits, storage }))
     t.match(reason, /^status 503: no answer from /)
+    t.match(results, /^\+*-+$/, 'its last checks: well, until they failed')
+    t.equal(outageCount, 1)
     t.ok(outAfterMs <= OUT_WITHIN_MS + NOISE_MS, 'out in time')
     t.ok(backAfterMs <= BACK_WITHIN_MS + NOISE_MS, 'back in time')
     t.equal(cacheBefore === cacheAfter, kind === 'thawed', 'an empty disk is another cache')
