@@ -70,6 +70,7 @@ function ask(
   const request = check.type === 'https' ? https.request(options) : http.request(options)
   run.onRelease(() => request.destroy())
   let isAnswering = false
+  let headBytes = 0
   request.on('error', (error: NodeJS.ErrnoException) => {
     const isStale = request.reusedSocket && !isAnswering && STALE.has(error.code ?? '')
     if (isStale && !run.isOver) again()
@@ -77,11 +78,15 @@ function ask(
   })
   request.on('socket', (socket) => {
     followConnection(socket, check.type === 'https', run, limits)
-    const onData = (): void => {
+    // Interim answers and empty lines are read by Node without a bound of its own.
+    const onData = ({ length }: Buffer): void => {
+      if (!isAnswering) run.enter('lastByte', limits.lastByteMs)
       isAnswering = true
-      run.enter('lastByte', limits.lastByteMs)
+      headBytes += length
+      if (headBytes > LONGEST_HEADS_BYTES) run.fail({ reason: 'head too large', blame: 'server' })
     }
-    socket.once('data', onData)
+    socket.on('data', onData)
+    request.once('response', () => socket.off('data', onData))
     request.once('close', () => socket.off('data', onData))
   })
   request.on('upgrade', (response, socket: Duplex) => {
@@ -169,7 +174,7 @@ function requestOptions(
     method: isHttp ? check.method : 'GET',
     headers: { Host: host, 'User-Agent': 'photoedge-check', Accept: '*/*' },
     agent,
-    maxHeaderSize: 32 * 1024,
+    maxHeaderSize: LONGEST_HEAD_BYTES,
     ...(localAddress && { localAddress }),
   }
   if (check.type !== 'https') return options
@@ -221,6 +226,10 @@ function joined(headers: http.IncomingHttpHeaders): Record<string, string> {
   ])
   return Object.fromEntries(entries) as Record<string, string>
 }
+
+const LONGEST_HEAD_BYTES = 32 * 1024
+/** All that comes before an answer's body: interim heads, its own, and what was read with that. */
+const LONGEST_HEADS_BYTES = 4 * LONGEST_HEAD_BYTES
 
 const regexes = new WeakMap<HttpCheckConfig, RegExp>()
 

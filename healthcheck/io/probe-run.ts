@@ -26,8 +26,8 @@ export interface RunningProbe {
 
 /**
  * The life of one probe: its phases' deadlines, its own lateness, and exactly one outcome. A
- * deadline that passes while the event loop was late is put off by as much, so that a server is
- * never blamed for its prober.
+ * deadline that passes while the event loop was late is put off by as much, to twice its time at
+ * most, so that a server is never blamed for its prober.
  */
 export class ProbeRun {
   readonly #components: ProbeComponents
@@ -119,7 +119,8 @@ export class ProbeRun {
   #expire(timerLateMs: number): void {
     const { lateMs } = this.measure()
     const owedMs = Math.max(lateMs - this.#extendedMs, timerLateMs)
-    if (owedMs > TOLERATED_MS) {
+    // Twice at most: a prober that is late all the time, or is kept so by the server, comes to an end.
+    if (owedMs > TOLERATED_MS && this.#extendedMs < this.#withinMs) {
       this.#extendedMs += owedMs
       return
     }
@@ -131,7 +132,11 @@ export class ProbeRun {
       if (this.#components.clock.now() < this.#startedAt + this.#withinMs + this.#extendedMs) {
         this.#driver.rearm()
       } else {
-        const failure = timeoutFailure(this.#phase, this.#withinMs, lateMs)
+        const failure = timeoutFailure(
+          this.#phase,
+          this.#withinMs,
+          Math.max(lateMs, this.#extendedMs),
+        )
         this.fail({ ...failure, reason: this.#timeoutReason ?? failure.reason })
       }
     })

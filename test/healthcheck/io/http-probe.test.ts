@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type net from 'node:net'
+import fc from 'fast-check'
 import t from 'tap'
 import type { HttpCheckConfig, PhotoCheckConfig } from '../../../common/config/config.ts'
 import type { Outcome } from '../../../healthcheck/core/outcome.ts'
@@ -144,6 +145,7 @@ void t.test('a trusted status is explicit, another is not', async (t) => {
   t.match(await ask(port, { trustStatus: [] }), { isExplicit: false, blame: 'server' })
 })
 
+const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
 const timeouts = { connectMs: 60, firstByteMs: 90, lastByteMs: 150 }
 
 void t.test('what accepts and never answers fails by its first byte, in doubt', async (t) => {
@@ -190,6 +192,72 @@ void t.test('an endless body ends at 16 MB, and is not kept', async (t) => {
   const outcome = await ask(port, { timeouts: long, timeoutMs: 5000 })
   t.match(outcome, { reason: 'the answer is longer than 16 MB' })
 })
+
+for (const [name, start, endless, reason] of [
+  ['interim answers', '', 'HTTP/1.1 100 Continue\r\n\r\n', /^head too large$/],
+  [
+    'chunk extensions',
+    `${CHUNKED}1;`,
+    'x=y;',
+    /^not an HTTP answer \(HPE_CHUNK_EXTENSIONS_OVERFLOW\)$/,
+  ],
+  ['trailers', `${CHUNKED}0\r\n`, 'X: y\r\n', /^head too large$/],
+  ['empty lines before the head', '', '\r\n', /^head too large$/],
+] as const) {
+  void t.test(`endless ${name} end, with that reason`, async (t) => {
+    const port = await listen(t, (socket) => {
+      const block = endless.repeat(2000)
+      const pour = (): void => {
+        for (let count = 0; count < 20 && !socket.destroyed && socket.write(block); count += 1);
+        if (!socket.destroyed) setImmediate(pour)
+      }
+      socket.once('data', () => {
+        socket.write(start)
+        pour()
+      })
+    })
+    const outcome = await ask(port, { timeouts })
+    t.equal(outcome.result, 'failed')
+    t.match(outcome.reason, reason)
+    t.ok(outcome.latencyMs < 2000, `${outcome.latencyMs} ms`)
+  })
+}
+
+void t.test(
+  'whatever a server sends, there is one outcome in time, and one line that says why',
+  async (t) => {
+    const whole = httpAnswer('200 OK', '{"status":"up","weight":0.5}', 'Content-Type: text/x\r\n')
+    const chunked = `${CHUNKED}5\r\nhello\r\n0\r\n\r\n`
+    const answer = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc
+        .tuple(
+          fc.constantFrom(whole, chunked),
+          fc.nat(200),
+          fc.nat(3),
+          fc.string({ unit: 'binary', maxLength: 5 }),
+        )
+        .map(([text, at, dropped, put]) => text.slice(0, at) + put + text.slice(at + dropped)),
+    )
+    const ending = fc.constantFrom('hold', 'end', 'reset')
+    const isLong = process.env['CI'] === 'true'
+    await fc.assert(
+      fc.asyncProperty(answer, ending, async (text, how) => {
+        const port = await listen(t, (socket) => {
+          socket.once('data', () => {
+            socket.write(text)
+            if (how === 'end') socket.end()
+            if (how === 'reset') socket.resetAndDestroy()
+          })
+        })
+        const { result, reason, latencyMs } = await ask(port, { timeouts })
+        const isLine = reason !== '' && reason.length < 600 && !/[\u0000-\u001f\u007f]/.test(reason)
+        return ['passed', 'failed'].includes(result) && isLine && latencyMs < 2000
+      }),
+      { interruptAfterTimeLimit: isLong ? 5000 : 1000, numRuns: isLong ? 1000 : 100 },
+    )
+  },
+)
 
 void t.test('a connection closed without an answer, and one closed within it', async (t) => {
   const closing = await listen(t, (socket) => {
@@ -293,6 +361,16 @@ void t.test('its own lateness puts a deadline off, and a great one takes the bla
     blame: 'prober',
     reason: 'no first byte within 90 ms, but the prober itself was late by 200 ms',
   })
+})
+
+void t.test('a prober that is late all the time comes to an end, and blames itself', async (t) => {
+  const port = await listen(t, () => undefined)
+  const prober = createHttpProber({ ...components, lateMs: () => performance.now() })
+  const target = targetOf(check({ timeouts: { ...timeouts, firstByteMs: 150 } }), port)
+  const outcome = await outcomeOf((done) => prober.run(target, done))
+  t.match(outcome, { result: 'failed', blame: 'prober' })
+  t.match(outcome.reason, /^no first byte within 150 ms, but the prober itself was late by \d+ ms$/)
+  t.ok(outcome.latencyMs >= 300 && outcome.latencyMs < 1500, `${outcome.latencyMs} ms`)
 })
 
 void t.test("while the box's own link is down, no silence is blamed on a server", async (t) => {

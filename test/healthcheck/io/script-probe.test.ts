@@ -74,6 +74,19 @@ void t.test(
   },
 )
 
+void t.test(
+  'a script that never stops writing is killed, and its words are not kept',
+  async (t) => {
+    const line = 'while :; do echo yes; done'
+    const before = process.memoryUsage().rss
+    const target = script(['/bin/sh', '-c', line], { timeoutMs: 500 })
+    const outcome = await outcomeOf((done) => createScriptProber(components).run(target, done))
+    t.equal(outcome.reason, 'the script did not end within 500 ms and was killed')
+    const grownMb = (process.memoryUsage().rss - before) / 1024 / 1024
+    t.ok(grownMb < 50, `${grownMb} MB more`)
+  },
+)
+
 void t.test('what a script leaves behind when it ends is killed too', async (t) => {
   const file = join(t.testdir({}), 'pid')
   t.match(await shell(`sleep 100 & echo $! > ${file}; exit 0`), { result: 'passed' })
