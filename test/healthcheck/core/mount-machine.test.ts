@@ -185,6 +185,12 @@ const judgements: {
     report: { entry: undefined },
     reason: '/srv/a b is not mounted',
   },
+  {
+    name: 'a device mounted at a point with a newline in its name',
+    config: { source: '/dev/sdb1' },
+    report: { entry: undefined, elsewhere: '/mnt/a\nb\u0007' },
+    reason: '/srv/photos is not mounted: /dev/sdb1 is mounted at /mnt/a b',
+  },
 ]
 for (const { name, config, report, reason } of judgements) {
   void t.test(`judged: ${name}`, (t) => {
