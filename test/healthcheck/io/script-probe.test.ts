@@ -87,6 +87,20 @@ void t.test(
   },
 )
 
+void t.test('no run is started beside one that was killed and has not gone', async (t) => {
+  const target = script(['/bin/sh', '-c', 'echo $$; sleep 100'], { timeoutMs: 100 })
+  const own = createScriptProber(components)
+  const run = () => outcomeOf((done) => own.run(target, done))
+  t.match(await run(), { reason: 'the script did not end within 100 ms and was killed' })
+  // Its end is not known before the next turn of the event loop.
+  const { result, reason } = await run()
+  t.equal(result, 'failed')
+  t.match(reason, /^its last run \(process \d+\) was killed and still has not ended$/)
+  t.ok(await isGone(Number(/\d+/.exec(reason)?.[0])))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.match(await run(), { reason: 'the script did not end within 100 ms and was killed' })
+})
+
 void t.test('what a script leaves behind when it ends is killed too', async (t) => {
   const file = join(t.testdir({}), 'pid')
   t.match(await shell(`sleep 100 & echo $! > ${file}; exit 0`), { result: 'passed' })
