@@ -187,6 +187,9 @@ async function setUp(t: Test, options: { check?: string; group?: string }): Prom
   const [, check = raise('no check')] = checks
   const story = new Story(t.name, site.storage)
   load.start()
+  t.teardown(async () => {
+    await Promise.all([story.stop(), load.stop()])
+  })
   return { disk: diskOf('cache-2'), cache: site.cache('cache-2'), check, edge, load, story }
 }
 
@@ -232,6 +235,12 @@ class Story {
     return atMs
   }
 
+  /** Counts no more. */
+  async stop(): Promise<void> {
+    this.#isOver = true
+    await this.#counting
+  }
+
   /** Mean of what storage was asked a second in the whole spans within that time; to be called last. */
   storageRate(fromMs: number, toMs: number): number {
     const counts = this.#counts.filter((_, index) => {
@@ -244,8 +253,7 @@ class Story {
 
   /** The load's end, and the story's panel, lined up by its first mark. */
   async end(load: LoadClient): Promise<readonly Sample[]> {
-    this.#isOver = true
-    await this.#counting
+    await this.stop()
     const samples = await load.stop()
     const zeroMs = this.#marks[0]?.atMs ?? this.#startedAt
     panels.push({
