@@ -83,7 +83,7 @@ class StreamWrapTransport implements Transport {
   #fd = -1
   readonly #isTls: boolean
   readonly #rests: BufferPool
-  readonly #queue: Buffer[] = []
+  readonly #queue: { readonly rest: Buffer; at: number; readonly end: number }[] = []
   #endsWhenWritten = false
 
   constructor(socket: Socket, owner: TransportOwner, landing: Buffer, rests: BufferPool) {
@@ -133,13 +133,37 @@ class StreamWrapTransport implements Transport {
     return this.#write(handle, rest, 0, end - start, rest)
   }
 
+  /** TLSWrap takes one write at a time (and ends the process at a second): what is more, waits. */
   #writeSecure(handle: StreamHandle, buffer: Buffer, start: number, end: number): WriteOutcome {
-    // TLSWrap has encrypted the bytes, or copied them, before it returns.
-    if (this.#pendingWrites === 0) return this.#write(handle, buffer, start, end, undefined)
-    // It takes one write at a time, and ends the process at a second.
-    this.#queue.push(Buffer.from(buffer.subarray(start, end)))
-    this.pendingBytes += end - start
-    return WRITE.waits
+    let at = start
+    while (at < end && this.#pendingWrites === 0) {
+      const next = Math.min(end, at + MOST_SECURE_BYTES)
+      if (this.#write(handle, buffer, at, next, undefined) === WRITE.failed) return WRITE.failed
+      at = next
+    }
+    if (at < end) {
+      const rest = this.#rests.take(end - at)
+      buffer.copy(rest, 0, at, end)
+      this.#queue.push({ rest, at: 0, end: end - at })
+      this.pendingBytes += end - at
+    }
+    return this.#pendingWrites === 0 ? WRITE.done : WRITE.waits
+  }
+
+  /** Goes on with what waits; false: the connection is gone. */
+  #writeQueued(handle: StreamHandle): boolean {
+    for (let one = this.#queue[0]; one !== undefined; one = this.#queue[0]) {
+      if (this.#pendingWrites > 0) return true
+      const start = one.at
+      one.at = Math.min(one.end, start + MOST_SECURE_BYTES)
+      this.pendingBytes -= one.at - start
+      // TLSWrap has encrypted the bytes, or copied them, before it returns.
+      if (this.#write(handle, one.rest, start, one.at, undefined) === WRITE.failed) return false
+      if (one.at < one.end) continue
+      this.#queue.shift()
+      this.#rests.give(one.rest)
+    }
+    return true
   }
 
   #write(
@@ -227,20 +251,18 @@ class StreamWrapTransport implements Transport {
     this.pendingBytes -= bytes
     this.#pendingWrites--
     if (rest !== undefined) this.#rests.give(rest)
-    if (this.#isGone) return
+    const handle = this.#handle
+    if (handle === undefined) return
     if (status !== 0) {
       this.#fail(status)
       return
     }
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      this.pendingBytes -= next.length
-      if (this.write(next, 0, next.length) !== WRITE.done) return
-    }
+    if (!this.#writeQueued(handle) || this.#pendingWrites > 0) return
     if (this.#endsWhenWritten) {
       this.#endsWhenWritten = false
       this.socket.end()
     }
-    if (this.#pendingWrites === 0) this.#owner.onDrained()
+    this.#owner.onDrained()
   }
 
   #fail(error: number): void {
@@ -257,6 +279,7 @@ class StreamWrapTransport implements Transport {
     this.#handle = undefined
     handle.transport = undefined
     handle.readStop()
+    for (const { rest } of this.#queue.splice(0)) this.#rests.give(rest)
   }
 
   #gone(code: string): void {
@@ -312,6 +335,11 @@ function loadBinding(): StreamWrapBinding | undefined {
 }
 
 const UV_EOF = -4095
+/**
+ * Two full records less a byte. For a write of this size TLSWrap sets aside 32 KB, and for as long as
+ * the connection lives: written at once, a photo of 128 KB leaves each idle client with 147 KB.
+ */
+const MOST_SECURE_BYTES = 2 * 16_384 - 1
 const binding = loadBinding()
 const WriteWrap = binding?.WriteWrap ?? (unusable as unknown as WriteRequestConstructor)
 const state = binding?.streamBaseState ?? new Int32Array(8)
