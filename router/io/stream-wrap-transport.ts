@@ -336,10 +336,10 @@ function loadBinding(): StreamWrapBinding | undefined {
 
 const UV_EOF = -4095
 /**
- * Two full records less a byte. For a write of this size TLSWrap sets aside 32 KB, and for as long as
- * the connection lives: written at once, a photo of 128 KB leaves each idle client with 147 KB.
+ * What one write takes of TLSWrap's buffer stays an idle client's for as long as its connection
+ * lives: written at once, a photo of 128 KB leaves each with 147 KB. Smaller writes cost more each.
  */
-const MOST_SECURE_BYTES = 2 * 16_384 - 1
+const MOST_SECURE_BYTES = 24 * 1024
 const binding = loadBinding()
 const WriteWrap = binding?.WriteWrap ?? (unusable as unknown as WriteRequestConstructor)
 const state = binding?.streamBaseState ?? new Int32Array(8)
