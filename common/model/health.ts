@@ -25,7 +25,13 @@ export interface Verdict {
   readonly held: 'no' | 'panic' | 'flapping'
   /** Times it went from up to down since the prober knows it. */
   readonly outageCount: number
-  /** Identities that the server's mount check told last; equal ones mean "same cache as before". */
+  /**
+   * How it last came from down to up (`sinceMs` is when): `same`, as its mount check told the same
+   * `cache` as when it was last up, so that its content is still there; `cold`, as it told another
+   * one or none; `no`: it never did, or what is in it was never in doubt.
+   */
+  readonly returned: 'no' | 'same' | 'cold'
+  /** Identities that the server's mount check told last; an equal `cache` means "same cache as before". */
   readonly boot: string | undefined
   readonly cache: string | undefined
 }

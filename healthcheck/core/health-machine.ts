@@ -69,8 +69,8 @@ export function verdicts(machine: HealthMachine): Verdict[] {
 
 /** The verdicts with their servers' addresses, for keeping over a restart. */
 export function locatedVerdicts(machine: HealthMachine): LocatedVerdict[] {
-  return [...machine.servers.values()].map(({ verdict, config }) => {
-    return { verdict, address: config.address, port: config.port }
+  return [...machine.servers.values()].map(({ verdict, upCache, config }) => {
+    return { verdict, upCache, address: config.address, port: config.port }
   })
 }
 

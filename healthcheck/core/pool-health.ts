@@ -78,7 +78,15 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
     voidReason === undefined
       ? { state: 'up', factor, reason: raw.reason, held: 'no' }
       : { state: 'up', factor, reason: keptReason(voidReason), held: 'panic' }
-  publish(server, { ...news, ...identity(server) }, moment, findings)
+  const returned = howReturned(server)
+  server.upCache = raw.cache
+  publish(server, { ...news, returned, ...identity(server) }, moment, findings)
+}
+
+/** A reboot keeps what is on disks, so the boot says nothing; the cache's own token does. */
+function howReturned({ raw, verdict, upCache }: ServerRecord): Verdict['returned'] {
+  if (verdict.state !== 'down') return verdict.state === 'up' ? verdict.returned : 'no'
+  return upCache !== undefined && raw.cache === upCache ? 'same' : 'cold'
 }
 
 /** Damped, and to be kept down still? The first time, the hold-down begins and is told. */

@@ -26,6 +26,8 @@ export interface ServerRecord {
   verdict: Verdict
   flaps: FlapHistory
   upSince: MonotonicMs
+  /** The `cache` that it told while it was last up. */
+  upCache: string | undefined
   /** Damped: when it may come back; undefined while its checks don't pass, or it is not damped. */
   heldUntil: MonotonicMs | undefined
   /** It went down doubtfully, and what it was before, should that prove to be our own fault. */
@@ -108,6 +110,7 @@ export function newServer(
     clearsSuspicion: false,
     held: 'no',
     outageCount: saved?.outageCount ?? 0,
+    returned: saved?.returned ?? 'no',
     boot: saved?.boot,
     cache: saved?.cache,
   }
@@ -119,6 +122,7 @@ export function newServer(
     raw: combine([], config.weight),
     flaps: CALM,
     upSince: moment.now,
+    upCache: saved?.upCache,
     heldUntil: undefined,
     doubtfulOutage: undefined,
   }

@@ -52,12 +52,9 @@ export function assumedHealth(verdict: Verdict): ProbeHealth {
 export function judge(health: ProbeHealth, outcome: Outcome, timing: ProbeTiming): ProbeHealth {
   const { reason } = outcome
   if (outcome.result === 'passed') {
-    const told: Told = {
-      factor: outcome.factor,
-      weight: outcome.weight,
-      boot: outcome.boot ?? health.told.boot,
-      cache: outcome.cache ?? health.told.cache,
-    }
+    // An identity that is not told now proves nothing: a box may have been exchanged.
+    const { factor, weight, boot, cache } = outcome
+    const told: Told = { factor, weight, boot, cache }
     if (health.state === 'up') return { state: 'up', streak: 0, reason, blame: 'none', told }
     const streak = health.blame === 'none' ? health.streak + 1 : 1
     const isUp = streak >= timing.rise

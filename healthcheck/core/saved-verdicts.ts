@@ -11,6 +11,8 @@ export interface SavedVerdict {
   readonly reason: string
   readonly sinceMs: number
   readonly outageCount: number
+  readonly returned: Verdict['returned']
+  readonly upCache: string | undefined
   readonly boot: string | undefined
   readonly cache: string | undefined
 }
@@ -18,6 +20,8 @@ export interface SavedVerdict {
 /** A verdict and where its server is. */
 export interface LocatedVerdict {
   readonly verdict: Verdict
+  /** The `cache` that it told while it was last up. */
+  readonly upCache: string | undefined
   readonly address: string
   readonly port: number | undefined
 }
@@ -27,12 +31,12 @@ export const SAVED_FOR_MS = 120_000
 
 /** The text to keep. Servers that are unknown are left out. */
 export function encodeVerdicts(located: readonly LocatedVerdict[], wallMs: number): string {
-  const verdicts = located.flatMap(({ verdict, address, port }) => {
-    const { pool, server, state, factor, reason, sinceMs, outageCount, boot, cache } = verdict
+  const verdicts = located.flatMap(({ verdict, ...where }) => {
+    const { pool, server, state, factor, reason, sinceMs, outageCount, returned, boot, cache } =
+      verdict
     if (state === 'unknown') return []
-    return [
-      { pool, server, address, port, state, factor, reason, sinceMs, outageCount, boot, cache },
-    ]
+    const told = { state, factor, reason, sinceMs, outageCount, returned, boot, cache }
+    return [{ pool, server, ...where, ...told }]
   })
   return `${JSON.stringify({ version: VERSION, savedAtMs: wallMs, verdicts })}\n`
 }
@@ -54,8 +58,9 @@ export function decodeVerdicts(text: string, wallMs: number): Map<string, SavedV
 
 function decodeOne(entry: unknown): SavedVerdict | undefined {
   if (typeof entry !== 'object' || entry === null) return undefined
-  const { pool, server, address, port, state, factor, reason, sinceMs, outageCount, boot, cache } =
-    entry as Record<string, unknown>
+  const told = entry as Record<string, unknown>
+  const { pool, server, address, port, state, factor, reason, sinceMs } = told
+  const { outageCount, returned, upCache, boot, cache } = told
   if (typeof pool !== 'string' || typeof server !== 'string' || typeof address !== 'string')
     return undefined
   if (state !== 'up' && state !== 'down') return undefined
@@ -71,6 +76,8 @@ function decodeOne(entry: unknown): SavedVerdict | undefined {
     reason,
     sinceMs,
     outageCount: typeof outageCount === 'number' ? outageCount : 0,
+    returned: returned === 'same' || returned === 'cold' ? returned : 'no',
+    upCache: typeof upCache === 'string' ? upCache : undefined,
     boot: typeof boot === 'string' ? boot : undefined,
     cache: typeof cache === 'string' ? cache : undefined,
   }

@@ -82,12 +82,13 @@ function show(effect: HealthEffect, showChecks: boolean): Record<string, unknown
     }
     case 'change': {
       const { before, verdict } = effect.change
-      const { pool, server, state, factor, held, clearsSuspicion, boot, cache } = verdict
+      const { pool, server, state, factor, held, clearsSuspicion, returned, boot, cache } = verdict
       return {
         change: `${pool}/${server} ${before} to ${state}`,
         factor,
         ...(held !== 'no' && { held }),
         ...(clearsSuspicion && { clearsSuspicion }),
+        ...(before === 'down' && state === 'up' && { returned }),
         ...(boot !== undefined && { boot, cache }),
       }
     }

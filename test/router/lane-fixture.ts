@@ -146,6 +146,7 @@ const UP: Verdict = {
   clearsSuspicion: false,
   held: 'no',
   outageCount: 0,
+  returned: 'no',
   boot: undefined,
   cache: undefined,
 }

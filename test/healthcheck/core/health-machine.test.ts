@@ -185,3 +185,28 @@ void t.test('verdicts of before a restart stand until the checks say otherwise',
   t.equal(verdicts(world.machine)[0]?.state, 'down')
   t.end()
 })
+
+void t.test('over a restart, too, a cache that went down is known again by what it told', (t) => {
+  const checks = { tcp: tcpCheck() }
+  const before = new World(() => undefined)
+  before.behaviours.set('c1', { boot: 'b', cache: 'k1' }).set('c2', { boot: 'b', cache: 'k2' })
+  before.send({ type: 'configure', pools: { caches: poolOf(2) }, checks })
+  before.runUntil(3000)
+  before.behaviours.set('c1', 'refused').set('c2', 'refused')
+  before.runUntil(9000)
+  const text = encodeVerdicts(locatedVerdicts(before.machine), WALL_MS + 9000)
+  t.ok(verdicts(before.machine).every(({ state }) => state === 'down'))
+
+  const after = new World(() => undefined, { saved: decodeVerdicts(text, WALL_MS + 10_000) })
+  after.behaviours.set('c1', { boot: 'b2', cache: 'k1' }).set('c2', { boot: 'b', cache: 'k9' })
+  after.send({ type: 'configure', pools: { caches: poolOf(2) }, checks })
+  after.runUntil(3000)
+  t.strictSame(
+    verdicts(after.machine).map(({ state, returned }) => [state, returned]),
+    [
+      ['up', 'same'],
+      ['up', 'cold'],
+    ],
+  )
+  t.end()
+})

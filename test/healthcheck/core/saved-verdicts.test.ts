@@ -17,10 +17,11 @@ const verdict: Verdict = {
   clearsSuspicion: false,
   held: 'no',
   outageCount: 3,
+  returned: 'cold',
   boot: 'b',
   cache: undefined,
 }
-const located = { verdict, address: '10.0.0.1', port: undefined }
+const located = { verdict, upCache: 'k', address: '10.0.0.1', port: undefined }
 
 void t.test('what is kept comes back as it was, for as long as it may', (t) => {
   const text = encodeVerdicts(
@@ -39,6 +40,8 @@ void t.test('what is kept comes back as it was, for as long as it may', (t) => {
     reason: 'status 200',
     sinceMs: 5,
     outageCount: 3,
+    returned: 'cold',
+    upCache: 'k',
     boot: 'b',
     cache: undefined,
   })

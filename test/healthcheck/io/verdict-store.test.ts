@@ -15,10 +15,11 @@ const located = (factor: number) => {
     clearsSuspicion: false,
     held: 'no',
     outageCount: 0,
+    returned: 'no',
     boot: undefined,
     cache: undefined,
   }
-  return [{ verdict, address: '10.0.0.1', port: 80 }]
+  return [{ verdict, upCache: undefined, address: '10.0.0.1', port: 80 }]
 }
 
 void t.test('the last save wins, and the file is whole', async (t) => {
