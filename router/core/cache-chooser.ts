@@ -45,7 +45,12 @@ export class CacheChooser {
   readonly fallback: 'spread' | 'scatter' | 'backup'
   readonly #backup: number
 
+  /** What the checks say that each carries, and what of it a returning one has back. */
+  readonly #checked: Float64Array
+  readonly #shares: Float64Array
+  /** The product of both. */
   readonly #factors: Float64Array
+  #returningCount = 0
   readonly #isDrained: Uint8Array
   readonly #homeFactors: Float64Array
   readonly #states: Uint8Array
@@ -73,6 +78,8 @@ export class CacheChooser {
     this.#shards = shards
     this.fallback = fallback
     this.#backup = backup ?? -1
+    this.#checked = new Float64Array(servers.length)
+    this.#shares = new Float64Array(servers.length).fill(1)
     this.#factors = new Float64Array(servers.length)
     this.#isDrained = new Uint8Array(servers.length)
     this.#homeFactors = new Float64Array(servers.length)
@@ -112,8 +119,20 @@ export class CacheChooser {
 
   /** The share of its slots that a server serves: 1 all, 0 down. */
   setFactor(server: number, factor: number): void {
-    if (this.#factors[server] === factor) return
-    this.#factors[server] = factor
+    if (this.#checked[server] === factor) return
+    this.#checked[server] = factor
+    this.#refresh(server)
+  }
+
+  /**
+   * The share of those slots, above 0, that a returning server has back: 1 all. While it is less,
+   * the server stands in for the others only where nobody else would.
+   */
+  setShare(server: number, share: number): void {
+    const before = this.#shares[server]!
+    if (before === share) return
+    this.#shares[server] = share
+    this.#returningCount += Number(share < 1) - Number(before < 1)
     this.#refresh(server)
   }
 
@@ -125,7 +144,8 @@ export class CacheChooser {
   }
 
   #refresh(server: number): void {
-    const factor = this.#factors[server]!
+    const factor = this.#checked[server]! * this.#shares[server]!
+    this.#factors[server] = factor
     const isOut = this.#isDrained[server] === 1 || factor <= 0
     this.#states[server] = isOut ? STATE.down : factor >= 1 ? STATE.full : STATE.partial
     this.#generation++
@@ -175,6 +195,14 @@ export class CacheChooser {
     return isWithinFactor(this.#names[server]!, this.slot, this.#factors[server]!)
   }
 
+  /** True if the located user is kept from this server by nothing but its return in steps. */
+  isNotBackYet(server: number): boolean {
+    if (this.#shares[server] === 1 || this.#states[server] === STATE.down) return false
+    if (this.isUsableHere(server)) return false
+    const weighed = server === this.#explicitHome ? this.#homeFactors[server]! : 1
+    return isWithinFactor(this.#names[server]!, this.slot, this.#checked[server]! * weighed)
+  }
+
   /** True if this explicit home serves all its users. */
   isWholeHome(server: number): boolean {
     return this.#states[server] === STATE.full && this.#homeFactors[server] === 1
@@ -198,8 +226,21 @@ export class CacheChooser {
     return server
   }
 
-  /** The best-ranked usable server that is not passed by, or -1. */
+  /**
+   * The best-ranked usable server that is not passed by; else, as a return in steps is to cost
+   * nobody his photo, the best-ranked one that is not back yet; or -1.
+   */
   next(isPassedBy: (server: number) => boolean): number {
+    const server = this.#nextUsable(isPassedBy)
+    if (server >= 0 || this.#returningCount === 0) return server
+    const others = this.fallback === 'spread' ? this.order() : [this.home]
+    const last = others.find(
+      (other) => other >= 0 && this.isNotBackYet(other) && !isPassedBy(other),
+    )
+    return (this.#server = last ?? -1)
+  }
+
+  #nextUsable(isPassedBy: (server: number) => boolean): number {
     const home = this.#explicitHome
     if (home >= 0 && this.#isHomeUsable(home) && !isPassedBy(home)) return (this.#server = home)
     if (this.fallback === 'spread') return (this.#server = this.#nextSpread(isPassedBy))

@@ -3,6 +3,7 @@ import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { CountersSnapshot } from '../core/counters.ts'
 import type { Overrides } from '../core/overrides.ts'
+import type { Returning } from '../core/returns.ts'
 
 export { NO_OVERRIDES } from '../core/overrides.ts'
 export type { Overrides } from '../core/overrides.ts'
@@ -20,7 +21,12 @@ export type PrimaryMessage =
   | ConfigureMessage
   | ListenMessage
   | { readonly type: 'unlisten'; readonly socket: string }
-  | { readonly type: 'verdicts'; readonly verdicts: readonly Verdict[] }
+  /** Verdicts that are new, and all returns under way: both are taken in one step. */
+  | {
+      readonly type: 'verdicts'
+      readonly verdicts: readonly Verdict[]
+      readonly returning: Returning
+    }
   | {
       readonly type: 'overrides'
       readonly overrides: Overrides

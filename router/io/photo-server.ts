@@ -12,6 +12,9 @@ import { Deadlines } from '../core/deadlines.ts'
 import { httpDate } from '../core/http-date.ts'
 import { ANSWER, writeOwnAnswer } from '../core/own-answer.ts'
 import type { Via } from '../core/peer.ts'
+import { overrideKey } from '../core/overrides.ts'
+import { returnShare } from '../core/returns.ts'
+import type { Returning } from '../core/returns.ts'
 import { RetryBudget } from '../core/retry-budget.ts'
 import { CONNECTION } from '../core/rewrite.ts'
 import { moduloShardMap } from '../core/shard-map.ts'
@@ -75,6 +78,7 @@ class WorkerLane implements PhotoServer, ClientLane {
   readonly #sweeper: NodeJS.Timeout
   #randomAt = RANDOM_BYTES
   #overrides: Overrides = NO_OVERRIDES
+  #returning: Returning = {}
   #general: Promise<GeneralLane> | undefined
   #plan: Plan | undefined
   #config: Config | undefined
@@ -143,7 +147,9 @@ class WorkerLane implements PhotoServer, ClientLane {
     this.#configureLog(router.accessLog)
   }
 
-  setVerdicts(verdicts: readonly Verdict[]): void {
+  setVerdicts(verdicts: readonly Verdict[], returning: Returning): void {
+    this.#returning = returning
+    for (const group of this.#plan?.groups.values() ?? []) this.#applyShares(group)
     for (const verdict of verdicts) {
       this.#verdicts.set(`${verdict.pool}/${verdict.server}`, verdict)
       this.#applyVerdict(verdict)
@@ -357,6 +363,14 @@ class WorkerLane implements PhotoServer, ClientLane {
       if (verdict !== undefined && cache.verdict === undefined) cache.setVerdict(verdict)
       group.chooser.setDrained(place, cache.isDrained)
       group.chooser.setFactor(place, verdict?.state === 'up' ? verdict.factor : 0)
+    })
+    this.#applyShares(group)
+  }
+
+  #applyShares({ chooser, config: { rampUpMs }, pool: { name, caches } }: GroupPlan): void {
+    caches.forEach((cache, place) => {
+      const elapsedMs = this.#returning[overrideKey(name, cache.name)]
+      chooser.setShare(place, returnShare(rampUpMs, elapsedMs))
     })
   }
 

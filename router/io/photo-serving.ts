@@ -5,6 +5,7 @@ import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { Counters, CountersSnapshot } from '../core/counters.ts'
 import type { ShardTable } from '../core/shard-table.ts'
+import type { Returning } from '../core/returns.ts'
 import type { Overrides } from './messages.ts'
 
 /** The tables of a configuration: slots by `tableKey`, shards by the group's name. */
@@ -19,7 +20,8 @@ export interface PhotoServer {
   accept(socket: Socket | TLSSocket, listener: string, peer?: Peer): void
   /** Switches to a configuration in one step; exchanges under way end under the old one. */
   configure(config: Config, box: string, generation: number, tables: Tables): void
-  setVerdicts(verdicts: readonly Verdict[]): void
+  /** Takes new verdicts, and all returns under way, in one step. */
+  setVerdicts(verdicts: readonly Verdict[], returning: Returning): void
   setOverrides(overrides: Overrides, tables: Tables): void
   /** From now on the health path says 503, answers say `Connection: close`, idle clients go. */
   drain(): void

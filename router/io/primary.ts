@@ -4,7 +4,12 @@ import type { Config, ListenerConfig } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
+import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
+import type { DeadlineDriver } from '../../common/runtime/deadline-driver.ts'
 import type { CountersSnapshot } from '../core/counters.ts'
+import { overrideKey } from '../core/overrides.ts'
+import { Returns } from '../core/returns.ts'
+import type { ReturnPool, ReturnView } from '../core/returns.ts'
 import { afterDeath, NO_DEATHS } from '../core/restart-backoff.ts'
 import type { RestartBackoff } from '../core/restart-backoff.ts'
 import { listeningPlaces, openListeningGroup, placeName } from './listening-sockets.ts'
@@ -62,6 +67,8 @@ export class Primary {
   readonly #workers = new Set<WorkerProcess>()
   readonly #backoffs = new Map<number, RestartBackoff>()
   readonly #verdicts = new Map<string, Verdict>()
+  readonly #returns = new Returns()
+  readonly #steps: DeadlineDriver
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #workerEnvironment: Readonly<Record<string, string>>
   #setup: Setup
@@ -75,6 +82,15 @@ export class Primary {
     this.#components = components
     this.#setup = init.setup
     this.#overrides = init.overrides
+    this.#steps = createDeadlineDriver({
+      clock: components.clock,
+      nextDeadline: () => this.#returns.nextDeadline(),
+      onDeadline: () => {
+        this.#tell(this.#returns.tick(this.#moment()))
+        this.#broadcastVerdicts([])
+      },
+    })
+    this.#configureReturns()
     this.#keepVerdicts(init.verdicts)
     cluster.setupPrimary({
       exec: fileURLToPath(new URL('./worker-entry.ts', import.meta.url)),
@@ -124,6 +140,8 @@ export class Primary {
     for (const group of opened) this.#groups.set(group.name, group)
     this.#setup = setup
     this.#overrides = overrides
+    this.#configureReturns()
+    this.#broadcastVerdicts([])
     const names = new Set(placesOf(setup).map(placeName))
     const left = [...this.#groups.values()].filter(({ name }) => !names.has(name))
     for (const worker of this.#workers) if (worker.state !== 'draining') this.#configure(worker)
@@ -137,13 +155,20 @@ export class Primary {
 
   setVerdicts(verdicts: readonly Verdict[]): void {
     this.#keepVerdicts(verdicts)
-    this.#broadcast({ type: 'verdicts', verdicts })
+    this.#broadcastVerdicts(verdicts)
+  }
+
+  /** A cache's return in steps; undefined: there is none under way. */
+  returnOf(pool: string, server: string): ReturnView | undefined {
+    return this.#returns.view(pool, server, this.#components.clock.now())
   }
 
   /** `tables`: all that the configuration with these overrides needs. */
   setOverrides(overrides: Overrides, tables: readonly TableNote[]): void {
     this.#overrides = overrides
     this.#setup = { ...this.#setup, tables }
+    this.#configureReturns()
+    this.#broadcastVerdicts([])
     this.#broadcast({ type: 'overrides', overrides, tables })
   }
 
@@ -171,12 +196,14 @@ export class Primary {
     })
     await this.#until(() => this.#workers.size === 0, Infinity)
     this.#close([...this.#groups.values()])
+    this.#steps.stop()
     for (const timer of this.#timers) clearTimeout(timer)
   }
 
   /** Ends everything at once. */
   kill(): void {
     this.#isStopping = true
+    this.#steps.stop()
     this.#close([...this.#groups.values()])
     for (const worker of this.#workers) worker.kill('SIGKILL')
   }
@@ -256,7 +283,8 @@ export class Primary {
     const verdicts = [...this.#verdicts.values()]
     const { tables } = this.#setup
     worker.send({ type: 'overrides', overrides: this.#overrides, tables })
-    worker.send({ type: 'verdicts', verdicts })
+    const returning = this.#returns.returning(this.#components.clock.now())
+    worker.send({ type: 'verdicts', verdicts, returning })
     this.#configure(worker)
   }
 
@@ -375,6 +403,29 @@ export class Primary {
         ...verdict,
         clearsSuspicion: false,
       })
+    this.#tell(this.#returns.take(verdicts, this.#moment()))
+  }
+
+  /** A generation's pools and the weights in force; verdicts may be of pools not known till now. */
+  #configureReturns(): void {
+    const moment = this.#moment()
+    this.#tell(this.#returns.configure(returnPools(this.#setup.config, this.#overrides), moment))
+    this.#tell(this.#returns.take([...this.#verdicts.values()], moment))
+  }
+
+  #broadcastVerdicts(verdicts: readonly Verdict[]): void {
+    const returning = this.#returns.returning(this.#components.clock.now())
+    this.#broadcast({ type: 'verdicts', verdicts, returning })
+    this.#steps.rearm()
+  }
+
+  #tell(events: readonly EdgeEvent[]): void {
+    for (const event of events) this.#components.onEvent(event)
+  }
+
+  #moment() {
+    const { clock } = this.#components
+    return { now: clock.now(), wallMs: clock.wallMs() }
   }
 
   #broadcast(message: PrimaryMessage): void {
@@ -443,6 +494,22 @@ export class Primary {
 
 /** A signal to the whole process group reaches a worker before we have told it to end. */
 const SIGNAL_SETTLE_MS = 100
+
+function returnPools({ router, pools }: Config, overrides: Overrides): ReturnPool[] {
+  const groups = Object.values(router?.groups ?? {})
+  const drained = new Set(overrides.drained)
+  return [...new Set(groups.map(({ pool }) => pool))].map((pool) => ({
+    pool,
+    ramps: groups.flatMap(({ name, rampUpMs, pool: of }) =>
+      of === pool && rampUpMs > 0 ? [{ group: name, rampUpMs }] : [],
+    ),
+    servers: (pools[pool]?.servers ?? []).map(({ name, weight }) => {
+      const key = overrideKey(pool, name)
+      const isDrained = drained.has(key)
+      return { name, weight: overrides.weights[key] ?? weight, isDrained }
+    }),
+  }))
+}
 
 const listenersOf = ({ config }: Setup): readonly ListenerConfig[] => config.router?.listeners ?? []
 const workerCount = ({ config }: Setup): number => config.router?.workers ?? 1

@@ -109,7 +109,7 @@ export class Worker {
         this.#unlisten(message.socket)
         return
       case 'verdicts':
-        this.#photos.setVerdicts(message.verdicts)
+        this.#photos.setVerdicts(message.verdicts, message.returning)
         return
       case 'overrides':
         this.#tables = await this.#load(message.tables)

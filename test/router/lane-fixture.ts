@@ -6,6 +6,7 @@ import { parseConfig } from '../../common/config/parse-config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import { Counters } from '../../router/core/counters.ts'
+import type { Returning } from '../../router/core/returns.ts'
 import { buildSlotTable, tableKey } from '../../router/core/slot-table.ts'
 import { createPhotoServer } from '../../router/io/photo-server.ts'
 import type { PhotoServer } from '../../router/io/photo-serving.ts'
@@ -66,7 +67,8 @@ export interface Edge {
   readonly events: EdgeEvent[]
   readonly suspects: string[]
   readonly logFile: string
-  setVerdict(server: string, change?: Partial<Verdict>): void
+  /** `returning`: milliseconds since each cache's return, by `caches/NAME`. */
+  setVerdict(server: string, change?: Partial<Verdict>, returning?: Returning): void
   close(): Promise<void>
 }
 
@@ -112,8 +114,8 @@ admin: { socket: /run/unused.sock }
   const pool = config.pools['caches']!
   const slots = new Map([[tableKey(pool.servers), buildSlotTable(pool.servers)]])
   photos.configure(config, 'router-1', 1, { slots, shards: new Map() })
-  const setVerdict = (server: string, change: Partial<Verdict> = {}): void => {
-    photos.setVerdicts([{ ...UP, server, ...change }])
+  const setVerdict: Edge['setVerdict'] = (server, change = {}, returning = {}) => {
+    photos.setVerdicts([{ ...UP, server, ...change }], returning)
   }
   for (const { name } of pool.servers) setVerdict(name)
   const server: Server = createServer({ noDelay: true }, (socket) => {

@@ -108,6 +108,10 @@ void t.test('a factor of 7/8 moves an eighth of its users, within 1/N, and no ot
   })
   t.equal(wrong, 0)
   t.ok(Math.abs(moved / own - 1 / 8) < 1 / COUNT, `${moved} of ${own}`)
+  const dumb = (slot: number): number | undefined =>
+    plainOrder(servers, slot).find((s) => s !== 7 || isPlainlyWithin('c7', slot, 7 / 8))
+  for (let slot = 0; slot < SLOT_COUNT; slot += isLong ? 1 : 101)
+    if (after[slot] !== dumb(slot)) t.fail(`slot ${slot} went to ${after[slot]}`)
   t.end()
 })
 
