@@ -44,6 +44,20 @@ export const CacheStatusSchema = Type.Object(
     weight: Type.Number(),
     /** Share of its weight that it carries now, 0 to 1 (checks, ramp). */
     factor: Type.Number(),
+    /** It takes its users back in steps, as `rampUp` says. */
+    returning: Type.Optional(
+      Type.Object(
+        {
+          /** Of its users that are back, percent; of several groups, the least. */
+          sharePct: Type.Number(),
+          /** When all of them will be, wall clock. */
+          untilMs: Type.Number(),
+          /** Why they are not at once. */
+          reason: Type.String(),
+        },
+        closed,
+      ),
+    ),
     requestsPerSecond: Type.Number(),
     /** Of its pool's requests in that time, percent. */
     sharePct: Type.Number(),

@@ -32,6 +32,7 @@ function allUp({ pools }: Config): StandingOf {
   return (pool, name): Standing => ({
     state: 'up',
     factor: 1,
+    returningMs: undefined,
     isDrained: false,
     weight: pools[pool]?.servers.find((server) => server.name === name)?.weight ?? 0,
     reason: '',

@@ -50,12 +50,12 @@ function cacheTable(caches: readonly CacheStatus[], nowMs: number, width: number
       String(cache.errorCount),
       String(cache.outageCount),
       cache.results,
-      ...(isWide ? [reasonWords(cache)] : []),
+      ...(isWide ? [reasonWords(cache, nowMs)] : []),
     ]),
     width,
   )
   const below = (cache: CacheStatus): string[] =>
-    isWide || isPlainlyUp(cache) ? [] : [`  ${reasonWords(cache)}`]
+    isWide || isPlainlyUp(cache) ? [] : [`  ${reasonWords(cache, nowMs)}`]
   return [head, ...caches.flatMap((cache, row) => [lines[row] ?? '', ...below(cache)])]
 }
 
@@ -67,6 +67,7 @@ const WIDE = 110
 
 function stateWords(cache: CacheStatus): string {
   if (cache.drained) return `${cache.state}, drained`
+  if (cache.returning !== undefined) return `returning, ${cache.returning.sharePct} %`
   return cache.suspectIn.length > 0 ? `${cache.state}, suspect` : cache.state
 }
 
@@ -75,9 +76,10 @@ function weightWords({ weight, configuredWeight, factor, state }: CacheStatus): 
   return state === 'up' && factor < 1 ? `${base} x${figure(factor)}` : base
 }
 
-function reasonWords({ reason, held, suspectIn }: CacheStatus): string {
+function reasonWords({ reason, held, returning, suspectIn }: CacheStatus, nowMs: number): string {
   const notes = [
     reason,
+    returning ? `all users back in ${span(returning.untilMs - nowMs)}: ${returning.reason}` : '',
     held === 'panic' ? 'kept up: the checks suspect themselves' : '',
     held === 'flapping' ? 'kept down: it flaps' : '',
     suspectIn.length > 0 ? `suspect in worker ${suspectIn.join(', ')}` : '',

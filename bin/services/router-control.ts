@@ -16,6 +16,7 @@ import { GLOBAL, SERVER } from '../../router/core/counters.ts'
 import { explainUrl } from '../../router/core/explain-url.ts'
 import { overrideKey, withDrained, withWeight } from '../../router/core/overrides.ts'
 import type { Overrides } from '../../router/core/overrides.ts'
+import type { ReturnView } from '../../router/core/returns.ts'
 import type { ShardMap } from '../../router/core/shard-map.ts'
 import { simulateGroup } from '../../router/core/simulate-group.ts'
 import type { Standing } from '../../router/core/standing.ts'
@@ -115,11 +116,14 @@ export class ServiceControl implements RouterControl {
       sums: this.#telemetry.totals.total(),
       servers: poolsInUse(config).flatMap((pool) =>
         pool.servers.map((server) => {
-          const { suspectIn, ...stands } = standing(pool.name, server.name)
+          const { suspectIn, returning, ...stands } = standing(pool.name, server.name)
+          const returnShare = returning?.share ?? 1
           return {
             pool: pool.name,
             server: server.name,
             ...stands,
+            factor: stands.factor * returnShare,
+            returnShare,
             configuredWeight: server.weight,
             suspectCount: suspectIn.length,
           }
@@ -260,12 +264,17 @@ export class ServiceControl implements RouterControl {
       return pool.servers.map((server, index): CacheStatus => {
         const row = sums.server(pool.name, server.name)
         const { requestsPerSecond = 0, errorsPerSecond = 0 } = rates[index] ?? {}
-        const { isDrained, suspectIn, ...stands } = standing(pool.name, server.name)
+        const { isDrained, suspectIn, returning, returningMs, ...stands } = standing(
+          pool.name,
+          server.name,
+        )
         return {
           pool: pool.name,
           name: server.name,
           address: addressOf(server),
           ...stands,
+          factor: stands.factor * (returning?.share ?? 1),
+          ...(returning && { returning: returningOf(returning) }),
           drained: isDrained,
           suspectIn: [...suspectIn],
           configuredWeight: server.weight,
@@ -303,7 +312,7 @@ export class ServiceControl implements RouterControl {
 
   /** How each cache stands at this moment. */
   #standings(): (pool: string, server: string) => CacheStanding {
-    const { prober, overrides, config, startedAtMs } = this.#service
+    const { prober, primary, overrides, config, startedAtMs } = this.#service
     const verdicts = new Map<string, Verdict>(
       prober.verdicts().map((verdict) => [overrideKey(verdict.pool, verdict.server), verdict]),
     )
@@ -311,10 +320,13 @@ export class ServiceControl implements RouterControl {
     return (pool, server) => {
       const key = overrideKey(pool, server)
       const verdict = verdicts.get(key)
+      const returning = primary.returnOf(pool, server)
       const configured = config.pools[pool]?.servers.find(({ name }) => name === server)?.weight
       return {
         state: verdict?.state ?? 'unknown',
         factor: verdict?.factor ?? 0,
+        returning,
+        returningMs: returning?.elapsedMs,
         reason: verdict?.reason ?? 'not checked yet',
         sinceMs: verdict?.sinceMs ?? startedAtMs,
         held: verdict?.held ?? 'no',
@@ -334,7 +346,14 @@ export class ServiceControl implements RouterControl {
 
 const RESULT_LETTERS = { passed: '+', slow: 's', failed: '-', void: '?' } as const
 
-type CacheStanding = Standing & Pick<Verdict, 'sinceMs' | 'held' | 'outageCount'>
+type CacheStanding = Standing &
+  Pick<Verdict, 'sinceMs' | 'held' | 'outageCount'> & { readonly returning: ReturnView | undefined }
+
+const returningOf = ({ share, leftMs, reason }: ReturnView) => ({
+  sharePct: Math.floor(100 * share),
+  untilMs: Math.round(Date.now() + leftMs),
+  reason,
+})
 
 const addressOf = ({ address, port }: PoolServer): string => {
   const host = address.includes(':') ? `[${address}]` : address

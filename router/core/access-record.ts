@@ -46,10 +46,27 @@ export const END = {
 } as const
 
 /** Why the answer is not from the user's home; index 0 means it is. */
-export const FALLBACK_WORDS = ['', 'home down', 'drained', 'suspect', 'full', 'retry'] as const
+export const FALLBACK_WORDS = [
+  '',
+  'home down',
+  'drained',
+  'suspect',
+  'full',
+  'retry',
+  'returning',
+] as const
 
 /** Indices into `FALLBACK_WORDS`. */
-export const FALLBACK = { none: 0, homeDown: 1, drained: 2, suspect: 3, full: 4, retry: 5 } as const
+export const FALLBACK = {
+  none: 0,
+  homeDown: 1,
+  drained: 2,
+  suspect: 3,
+  full: 4,
+  retry: 5,
+  /** Home takes its users back in steps, and this one's turn has not come. */
+  returning: 6,
+} as const
 
 /** Why an attempt failed and the next rank was asked; index 0 is no retry. */
 export const RETRY_WORDS = [

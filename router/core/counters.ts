@@ -37,8 +37,6 @@ export const GLOBAL = {
   retryBudgetExhausted: 24,
   /** Repetitions on a fresh connection after a stale kept one. */
   staleConnections: 25,
-  /** Answers by fallback: `fallbacks + FALLBACK.…` for 1 to 5; place 26 counts home. */
-  fallbacks: 26,
   /** Exchanges by how they ended: `ends + END.…`, 0 to 10. */
   ends: 32,
   /** Answers that only the connection's end frames. */
@@ -60,10 +58,12 @@ export const GLOBAL = {
   logLinesLost: 56,
   proxyHeadersRefused: 57,
   trials: 58,
+  /** Answers by fallback: `fallbacks + FALLBACK.…` for 1 to 6; place 59 counts home. */
+  fallbacks: 59,
 } as const
 
 /** Numbers in `Counters.global`, room to grow included. */
-export const GLOBAL_SIZE = 64
+export const GLOBAL_SIZE = 80
 
 /** Places in a server's row of `Counters.servers`, to be added to `Counters.serverRow(…)`. */
 export const SERVER = {
@@ -106,8 +106,12 @@ export const SERVER = {
   /** Requests passed by since it was at `maxConnections`. */
   full: 25,
   trials: 26,
+  /** Requests repeated to it while it returned, so that it fills. */
+  warmRequests: 27,
+  /** Of those, that got no answer of status 200 to its end. */
+  warmFailures: 28,
   /** First-byte histogram: `FIRST_BYTE_BOUNDS_US.length + 1` counts, then the sum in µs. */
-  firstByte: 28,
+  firstByte: 32,
 } as const
 
 /** Upper bounds (inclusive) of the histogram of a cache's first byte. */

@@ -3,6 +3,7 @@ import { explainChoice } from './explain.ts'
 import type { ExplainedServer, ServerStanding } from './explain.ts'
 import { PARSE } from './field-section.ts'
 import { RequestHead } from './request-head.ts'
+import { returnShare } from './returns.ts'
 import { compileRoutes } from './routes.ts'
 import type { ShardMap } from './shard-map.ts'
 import { chooserOf, shardMapOf } from './standing.ts'
@@ -132,7 +133,7 @@ function inGroup(state: ExplainState, name: string, request: Request): InGroup {
   const shards = shardMapOf(group, state.shardTables)
   const chooser = chooserOf(group, pool, state.standing, { shards })
   chooser.locate(user.bytes, user.length)
-  const explained = explainChoice(chooser, standings(state, pool), user)
+  const explained = explainChoice(chooser, standings(state, pool, group), user)
   return {
     group: name,
     pool: pool.name,
@@ -149,13 +150,14 @@ function inGroup(state: ExplainState, name: string, request: Request): InGroup {
   }
 }
 
-function standings(state: ExplainState, pool: Pool): ServerStanding[] {
+function standings(state: ExplainState, pool: Pool, { rampUpMs }: GroupConfig): ServerStanding[] {
   return pool.servers.map(({ name }) => {
     const standing = state.standing(pool.name, name)
     return {
       name,
       weight: standing.weight,
       factor: standing.state === 'up' ? standing.factor : 0,
+      share: returnShare(rampUpMs, standing.returningMs),
       isDrained: standing.isDrained,
       verdict: verdictWords(standing),
     }

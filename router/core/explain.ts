@@ -7,6 +7,8 @@ export interface ServerStanding {
   /** The weight in force. */
   readonly weight: number
   readonly factor: number
+  /** Of its users that it has back: below 1 while it returns in steps. */
+  readonly share: number
   readonly isDrained: boolean
   /** The verdict's state and reason, in words: `up`, `down: connect refused`. */
   readonly verdict: string
@@ -47,8 +49,10 @@ export function explainChoice(
   const servers = chooser.order().map((index, rank) => {
     const standing = standings[index]!
     const usable = chooser.isUsableHere(index)
-    const { name, weight, factor } = standing
-    return { rank, name, weight, factor, usable, reason: reasonOf(standing, usable) }
+    const { name, weight, share } = standing
+    const factor = standing.factor * share
+    const reason = reasonOf(standing, usable, chooser.isNotBackYet(index))
+    return { rank, name, weight, factor, usable, reason }
   })
   const chosen = chooser.first()
   const choice = chosen < 0 ? undefined : standings[chosen]!.name
@@ -62,8 +66,12 @@ export function explainChoice(
   }
 }
 
-function reasonOf(standing: ServerStanding, usable: boolean): string {
+function reasonOf(standing: ServerStanding, usable: boolean, isNotBackYet: boolean): string {
   if (standing.isDrained) return 'drained'
+  if (standing.share < 1 && (usable || isNotBackYet)) {
+    const which = usable ? 'this one too' : "this one's slot is not back yet"
+    return `${standing.verdict}, returning: ${percent(standing.share)} of its users are back, ${which}`
+  }
   if (usable || standing.factor <= 0) return standing.verdict
   if (standing.weight === 0) return 'its weight is 0: it gets no new requests'
   if (standing.factor >= 1)
@@ -80,12 +88,13 @@ function whyOf(
 ): string {
   if (home === undefined) return 'No server has a weight'
   const homeText = `The user's home ${home.name}`
-  if (choice === home.name) return `${homeText} is usable: ${home.reason}`
+  if (choice === home.name && home.usable) return `${homeText} is usable: ${home.reason}`
   const absent = `${homeText} is not usable (${home.reason})`
   if (choice === undefined)
     return fallback === 'backup'
       ? `${absent}, and neither is the backup`
       : `${absent}, and neither is any other`
+  if (choice === home.name) return `${absent}; it serves all the same, as no other is`
   const stand = {
     spread: `${choice} is the first usable one in the user's list, at rank ${rank}`,
     scatter: `${choice} has its turn; the next request may go elsewhere`,

@@ -58,6 +58,8 @@ export interface ServerMetricState {
   readonly configuredWeight: number
   readonly weight: number
   readonly factor: number
+  /** Of its users that it has back: below 1 while it returns in steps. */
+  readonly returnShare: number
   readonly isDrained: boolean
   readonly suspectCount: number
 }
@@ -209,6 +211,11 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   ofServer('server_weight', 'Weight in use.', (server) => server.weight),
   ofServer('server_configured_weight', 'Weight configured.', (server) => server.configuredWeight),
   ofServer('server_factor', 'Share of its weight that it carries, 0 to 1.', (s) => s.factor),
+  ofServer(
+    'server_return_share',
+    'Share of its users that it has back, 0 to 1; below 1 while it returns in steps.',
+    (server) => server.returnShare,
+  ),
   ofServer('server_drained', '1 while an operator has drained it.', (s) => (s.isDrained ? 1 : 0)),
   ofServer('server_suspect', 'Workers that suspect it.', (server) => server.suspectCount),
   ofRow('server_requests_total', 'Attempts sent to the cache.', SERVER.requests),
@@ -247,6 +254,16 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   ofRow('server_connections_stale_total', 'Kept ones found dead.', SERVER.staleConnections),
   ofRow('server_suspicions_total', 'Times that a worker suspected it.', SERVER.suspicions),
   ofRow('server_trials_total', 'Requests that tried it while suspect.', SERVER.trials),
+  ofRow(
+    'server_warm_requests_total',
+    'Requests repeated to it while it returned, so that it fills.',
+    SERVER.warmRequests,
+  ),
+  ofRow(
+    'server_warm_failures_total',
+    'Of those, that got no answer of status 200 to its end.',
+    SERVER.warmFailures,
+  ),
   ofRow('server_full_total', 'Requests passed on as it was full.', SERVER.full),
   ofRow(
     'server_fallback_received_total',

@@ -1,4 +1,5 @@
 import type { GroupConfig, Pool } from '../../common/config/config.ts'
+import { returnShare } from './returns.ts'
 import type { ShardMap } from './shard-map.ts'
 import { simulate } from './simulate.ts'
 import type { StandingOf } from './standing.ts'
@@ -55,8 +56,8 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
     backup: backup < 0 ? undefined : backup,
     weights,
     table: outage.table,
-    factors: standings.map(({ state, factor, isDrained }) =>
-      state === 'up' && !isDrained ? factor : 0,
+    factors: standings.map(({ state, factor, returningMs, isDrained }) =>
+      state === 'up' && !isDrained ? factor * returnShare(group.rampUpMs, returningMs) : 0,
     ),
   }
   const down = new Set(

@@ -1,5 +1,6 @@
 import type { GroupConfig, Pool } from '../../common/config/config.ts'
 import { CacheChooser } from './cache-chooser.ts'
+import { returnShare } from './returns.ts'
 import { moduloShardMap } from './shard-map.ts'
 import type { ShardMap } from './shard-map.ts'
 
@@ -8,6 +9,8 @@ export interface Standing {
   readonly state: 'up' | 'down' | 'unknown'
   /** Share of its weight that it can carry, 0 to 1. */
   readonly factor: number
+  /** For how long it has been coming back; undefined: it is not. */
+  readonly returningMs: number | undefined
   readonly isDrained: boolean
   /** In use: an operator's, else the configured one. */
   readonly weight: number
@@ -54,8 +57,9 @@ export function chooserOf(
     standings.map(({ weight }) => weight),
     parts.table,
   )
-  standings.forEach(({ state, factor, isDrained }, server) => {
+  standings.forEach(({ state, factor, returningMs, isDrained }, server) => {
     chooser.setFactor(server, state === 'up' ? factor : 0)
+    chooser.setShare(server, returnShare(group.rampUpMs, returningMs))
     chooser.setDrained(server, isDrained)
   })
   return chooser

@@ -399,6 +399,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     if (record.attempts > 0) record.fallback = FALLBACK.retry
     else if (homeCache?.isDrained === true) record.fallback = FALLBACK.drained
     else if (homeCache?.isUp !== true) record.fallback = FALLBACK.homeDown
+    else if (chooser.isNotBackYet(home)) record.fallback = FALLBACK.returning
     else if (homeCache.suspicion.isSuspect) record.fallback = FALLBACK.suspect
     else record.fallback = homeCache.isFull ? FALLBACK.full : FALLBACK.homeDown
     const { counters } = this.#lane

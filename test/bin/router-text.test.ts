@@ -47,6 +47,15 @@ void t.test('in a file nothing is cut, and several pools are told apart', (t) =>
   t.end()
 })
 
+void t.test('a cache that takes its users back in steps says how far it is, and why', (t) => {
+  const returning = { sharePct: 40, untilMs: 36_000, reason: 'no check tells' }
+  const cache = { ...sampleCache, factor: 0.4, returning }
+  const lines = statusText({ ...sampleStatus, caches: [cache], events: [] }, 0, Infinity)
+  t.match(lines.at(-1), /^cache-1 {2}returning, 40 % {5}0s +1 x0\.4 /)
+  t.match(lines.at(-1), /status 200; all users back in 36s: no check tells$/)
+  t.end()
+})
+
 void t.test('a drained cache, and one with another weight, say so', (t) => {
   t.strictSame(
     changedText({

@@ -10,6 +10,7 @@ const up = (name: string): ServerStanding => ({
   name,
   weight: 1,
   factor: 1,
+  share: 1,
   isDrained: false,
   verdict: 'up',
 })
@@ -26,8 +27,9 @@ function explain(
     standings.map(({ weight }) => weight),
     undefined,
   )
-  standings.forEach(({ factor, isDrained }, i) => {
+  standings.forEach(({ factor, share, isDrained }, i) => {
     chooser.setFactor(i, factor)
+    chooser.setShare(i, share)
     chooser.setDrained(i, isDrained)
   })
   return explainChoice(chooser, standings, user)
@@ -73,6 +75,26 @@ for (const [name, standing, reason] of absent) {
     t.end()
   })
 }
+
+void t.test('a user whose home takes its users back in steps', (t) => {
+  const away = explain(change(home, { share: 1e-9 }))
+  t.equal(away.choice, order[1])
+  t.match(away.servers[0], {
+    usable: false,
+    reason: "up, returning: 0 % of its users are back, this one's slot is not back yet",
+  })
+  const back = explain(change(home, { share: 1 - 1e-9, factor: 0.9999 }))
+  t.equal(back.choice, home)
+  t.equal(
+    back.why,
+    `The user's home ${home} is usable: up, returning: 100 % of its users are back, this one too`,
+  )
+  const alone = fleet.map((server) =>
+    server.name === home ? { ...server, share: 1e-9 } : { ...server, factor: 0, verdict: 'down' },
+  )
+  t.match(explain(alone), { choice: home, why: /; it serves all the same, as no other is$/ })
+  t.end()
+})
 
 void t.test('an explicit home stays first in the list, whatever its weight', (t) => {
   const shards = moduloShardMap(4)

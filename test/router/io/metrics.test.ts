@@ -28,6 +28,7 @@ function stateOf(counters: Counters): MetricState {
         configuredWeight: 1,
         weight: 2,
         factor: 0.5,
+        returnShare: 0.75,
         isDrained: true,
         suspectCount: 1,
       },
