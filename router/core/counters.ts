@@ -108,7 +108,7 @@ export const SERVER = {
   trials: 26,
   /** Requests repeated to it while it returned, so that it fills. */
   warmRequests: 27,
-  /** Of those, that got no answer of status 200 to its end. */
+  /** Of those, that failed or got another status than 200. */
   warmFailures: 28,
   /** First-byte histogram: `FIRST_BYTE_BOUNDS_US.length + 1` counts, then the sum in µs. */
   firstByte: 32,

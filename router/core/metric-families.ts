@@ -261,7 +261,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   ),
   ofRow(
     'server_warm_failures_total',
-    'Of those, that got no answer of status 200 to its end.',
+    'Of those, that failed or got another status than 200.',
     SERVER.warmFailures,
   ),
   ofRow('server_full_total', 'Requests passed on as it was full.', SERVER.full),

@@ -8,6 +8,7 @@ import { Suspicion } from '../core/suspicion.ts'
 import type { Lane } from './lane.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
 import type { UpstreamServer, UpstreamUser } from './upstream-connection.ts'
+import { Warmer } from './warmer.ts'
 
 /** One cache server as this worker sees it. It outlives reloads that leave its address alone. */
 export class Cache implements UpstreamServer {
@@ -36,6 +37,7 @@ export class Cache implements UpstreamServer {
   #idleMs = 0
   #maxIdle = 0
   #isRetired = false
+  #warmer: Warmer | undefined
 
   constructor(lane: Lane, pool: string, server: PoolServer, port: number) {
     this.lane = lane
@@ -96,9 +98,21 @@ export class Cache implements UpstreamServer {
     if (at >= 0) this.#idle.splice(at, 1)
   }
 
+  /**
+   * Whoever repeats requests to it, for a request whose target has this hash; undefined: not now.
+   * What is repeated never takes a client's place.
+   */
+  warmerFor(hash: number): Warmer | undefined {
+    if (!this.isUp || this.#isRetired || this.suspicion.isSuspect) return undefined
+    this.#warmer ??= new Warmer(this)
+    const isRoom = this.active + this.#warmer.activeCount < this.maxActive
+    return isRoom && this.#warmer.admit(hash) ? this.#warmer : undefined
+  }
+
   /** Out of the configuration, or the worker stops: kept connections go, used ones finish. */
   retire(): void {
     this.#isRetired = true
+    this.#warmer?.stop()
     while (this.#idle.length > 0) this.#idle[this.#idle.length - 1]?.destroy()
   }
 
@@ -120,6 +134,8 @@ export class Cache implements UpstreamServer {
   /** The checks say something new. */
   setVerdict(verdict: Verdict): void {
     this.verdict = verdict
+    // What it was filled with may be gone when it comes back.
+    if (verdict.state !== 'up') this.#warmer = undefined
     if (verdict.clearsSuspicion && this.suspicion.clear()) this.#cleared(verdict.reason)
   }
 

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { AccessRecord, END, FALLBACK, LANE, RETRY } from '../core/access-record.ts'
 import type { ConnectionText } from '../core/access-record.ts'
-import { put, SPACE } from '../core/ascii.ts'
+import { encodeText, put, SPACE } from '../core/ascii.ts'
 import {
   CHUNK_END,
   CHUNK_SIZE_BYTES,
@@ -16,6 +16,7 @@ import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { FIELD } from '../core/field-names.ts'
 import { FIELD_STRIDE, PARSE } from '../core/field-section.ts'
 import type { ParseStatus } from '../core/field-section.ts'
+import { METHODS } from '../core/methods.ts'
 import { ANSWER } from '../core/own-answer.ts'
 import type { OwnAnswer } from '../core/own-answer.ts'
 import { RequestHead } from '../core/request-head.ts'
@@ -26,6 +27,7 @@ import {
   writeRequestHead,
   writeResponseHead,
 } from '../core/rewrite.ts'
+import { murmur3 } from '../core/slot-hash.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
 import { HEAD_ROOM_BYTES } from './landing.ts'
@@ -468,15 +470,11 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     const upstream = this.#upstream!
     const { scratch } = this.#lane
     const cache = this.#cache!
-    const context = group.requestContext
-    context.peer = this.client.peer
-    context.requestId = this.requestId
-    context.serverHost = cache.hostField
     let buffer = scratch
-    let end = writeRequestHead(buffer, 0, this.head, this.bytes, context)
+    let end = this.#writeHead(buffer, cache)
     if (end < 0) {
       buffer = Buffer.allocUnsafeSlow(2 * this.bytes.length + LARGEST_ADDITION_BYTES)
-      end = writeRequestHead(buffer, 0, this.head, this.bytes, context)
+      end = this.#writeHead(buffer, cache)
     }
     this.phase = PHASE.waiting
     this.#sentAt = now
@@ -800,7 +798,36 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     this.#lane.log(record)
     const { client } = this
     client.exchangeDone(this, this.#after)
+    if (record.fallback === FALLBACK.returning && this.#group?.config.warm === true) this.#warm()
     this.#recycle()
+  }
+
+  /** Repeats what a client has got to the home that this user is not back at, so that it fills. */
+  #warm(): void {
+    const { record, head, bytes } = this
+    const group = this.#group!
+    const isWhole = record.end === END.complete && record.status === 200
+    // A HEAD fills some caches only, and nothing but whole photos is worth keeping.
+    if (!isWhole || head.method !== METHODS.GET) return
+    // Others used the chooser since the choice.
+    group.locate(bytes, head, this.#user)
+    const { home } = group.chooser
+    const cache = group.chooser.isNotBackYet(home) ? group.pool.caches[home] : undefined
+    const target = bytes.subarray(head.targetStart, head.targetEnd)
+    const warmer = cache?.warmerFor(murmur3(target, target.length, 0))
+    if (cache === undefined || warmer === undefined) return
+    const { lines } = group.requestContext.rules
+    const out = Buffer.allocUnsafeSlow(3 * head.length + lines.length + LARGEST_ADDITION_BYTES)
+    const end = put(out, this.#writeHead(out, cache) - CRLF_BYTES, CLOSE_LINES)
+    warmer.send(out.subarray(0, end))
+  }
+
+  #writeHead(out: Buffer, cache: Cache): number {
+    const context = this.#group!.requestContext
+    context.peer = this.client.peer
+    context.requestId = this.requestId
+    context.serverHost = cache.hostField
+    return writeRequestHead(out, 0, this.head, this.bytes, context)
   }
 
   /** The client left within its head: that is no request. */
@@ -888,6 +915,8 @@ const SMALLEST_LIMITS = { targetBytes: 8192, headBytes: 32_768, fields: 200 }
 const BYTES_AT_FIRST = 4096
 const LARGEST_ADDITION_BYTES = 4096
 const CHUNK_FRAME_BYTES = CHUNK_SIZE_BYTES + 2 * CHUNK_END.length + LAST_CHUNK.length
+const CRLF_BYTES = 2
+const CLOSE_LINES = encodeText('Connection: close\r\n\r\n')
 const MOST_INTERIMS = 16
 const MOST_ATTEMPTS = 3
 const UNREACHABLE = ['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']

@@ -1,0 +1,112 @@
+import { Buffer } from 'node:buffer'
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { SERVER } from '../core/counters.ts'
+import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
+import { WarmGate } from '../core/warm-gate.ts'
+import type { Lane } from './lane.ts'
+
+/** The returning cache. */
+export interface WarmServer {
+  readonly lane: Lane
+  readonly address: string
+  readonly port: number
+  /** Start of its row in the counters. */
+  readonly row: number
+}
+
+/**
+ * Repeats some requests to a returning cache, so that it holds its users' photos before they come
+ * back. Nobody waits for the answers and nobody sees them; what fails is counted and nothing else
+ * follows from it: no suspicion, no retry.
+ */
+export class Warmer {
+  readonly #server: WarmServer
+  readonly #gate = new WarmGate()
+  readonly #under = new Set<WarmRequest>()
+
+  constructor(server: WarmServer) {
+    this.#server = server
+  }
+
+  /** Under way now. */
+  get activeCount(): number {
+    return this.#gate.activeCount
+  }
+
+  /** Whether a request of this target's hash may be repeated now; then `send` is to follow. */
+  admit(hash: number): boolean {
+    return this.#gate.admit(hash, this.#server.lane.nowMs)
+  }
+
+  /** Sends a whole request head, one that asks for the connection's end after the answer. */
+  send(head: Uint8Array): void {
+    const { lane, row } = this.#server
+    lane.counters.addServer(row + SERVER.warmRequests, 1)
+    const request = new WarmRequest(this.#server, head, (isGood) => {
+      this.#under.delete(request)
+      this.#gate.done()
+      if (!isGood) lane.counters.addServer(row + SERVER.warmFailures, 1)
+    })
+    this.#under.add(request)
+  }
+
+  /** Breaks off all that is under way. */
+  stop(): void {
+    for (const request of this.#under) request.onDeadline()
+  }
+}
+
+/** One request on a connection of its own. The answer's bytes are dropped as they come. */
+class WarmRequest implements DeadlineOwner {
+  readonly #lane: Lane
+  #deadline: DeadlinePlace
+  readonly #socket: Socket
+  readonly #onOver: (isGood: boolean) => void
+  #start = ''
+  #isEnded = false
+
+  constructor({ lane, address, port }: WarmServer, head: Uint8Array, onOver: (g: boolean) => void) {
+    this.#lane = lane
+    this.#onOver = onOver
+    const onread = { buffer: DROPPED, callback: this.#onBytes }
+    this.#socket = connect({ host: address, port, autoSelectFamily: false, onread })
+    this.#socket.on('error', () => undefined)
+    this.#socket.on('end', () => {
+      this.#isEnded = true
+    })
+    this.#socket.on('close', this.#onClose)
+    this.#socket.write(head)
+    this.#deadline = lane.deadlines.open(this)
+    lane.deadlines.arm(this.#deadline, lane.nowMs + LIMIT_MS)
+  }
+
+  /** It has taken too long, or is not wanted any more. */
+  onDeadline(): void {
+    this.#socket.destroy()
+  }
+
+  readonly #onBytes = (length: number, bytes: Uint8Array): boolean => {
+    const missing = STATUS_LINE.length - this.#start.length
+    if (missing > 0) {
+      this.#start += Buffer.from(
+        bytes.buffer,
+        bytes.byteOffset,
+        Math.min(length, missing),
+      ).toString('latin1')
+    }
+    return true
+  }
+
+  readonly #onClose = (): void => {
+    this.#deadline = this.#lane.deadlines.close(this.#deadline)
+    this.#onOver(this.#isEnded && STATUS_LINE_200.test(this.#start))
+  }
+}
+
+const STATUS_LINE = 'HTTP/1.1 200'
+const STATUS_LINE_200 = /^HTTP\/1\.[01] 200$/
+/** Connecting, waiting and reading together. */
+const LIMIT_MS = 10_000
+/** Every answer lands here; nobody reads it. */
+const DROPPED = Buffer.allocUnsafeSlow(64 * 1024)
