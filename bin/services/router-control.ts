@@ -264,19 +264,22 @@ export class ServiceControl implements RouterControl {
       return pool.servers.map((server, index): CacheStatus => {
         const row = sums.server(pool.name, server.name)
         const { requestsPerSecond = 0, errorsPerSecond = 0 } = rates[index] ?? {}
-        const { isDrained, suspectIn, returning, returningMs, ...stands } = standing(
-          pool.name,
-          server.name,
-        )
+        const stands = standing(pool.name, server.name)
+        const { state, reason, sinceMs, weight, held, outageCount, returning } = stands
         return {
           pool: pool.name,
           name: server.name,
           address: addressOf(server),
-          ...stands,
+          state,
+          reason,
+          sinceMs,
+          weight,
+          held,
+          outageCount,
           factor: stands.factor * (returning?.share ?? 1),
           ...(returning && { returning: returningOf(returning) }),
-          drained: isDrained,
-          suspectIn: [...suspectIn],
+          drained: stands.isDrained,
+          suspectIn: [...stands.suspectIn],
           configuredWeight: server.weight,
           requestsPerSecond,
           sharePct: poolRate === 0 ? 0 : (100 * requestsPerSecond) / poolRate,

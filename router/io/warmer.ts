@@ -23,7 +23,7 @@ export interface WarmServer {
 export class Warmer {
   readonly #server: WarmServer
   readonly #gate = new WarmGate()
-  readonly #under = new Set<WarmRequest>()
+  readonly #requests = new Set<WarmRequest>()
 
   constructor(server: WarmServer) {
     this.#server = server
@@ -44,16 +44,16 @@ export class Warmer {
     const { lane, row } = this.#server
     lane.counters.addServer(row + SERVER.warmRequests, 1)
     const request = new WarmRequest(this.#server, head, (isGood) => {
-      this.#under.delete(request)
+      this.#requests.delete(request)
       this.#gate.done()
       if (!isGood) lane.counters.addServer(row + SERVER.warmFailures, 1)
     })
-    this.#under.add(request)
+    this.#requests.add(request)
   }
 
   /** Breaks off all that is under way. */
   stop(): void {
-    for (const request of this.#under) request.onDeadline()
+    for (const request of this.#requests) request.onDeadline()
   }
 }
 
@@ -86,15 +86,9 @@ class WarmRequest implements DeadlineOwner {
     this.#socket.destroy()
   }
 
-  readonly #onBytes = (length: number, bytes: Uint8Array): boolean => {
+  readonly #onBytes = (length: number): boolean => {
     const missing = STATUS_LINE.length - this.#start.length
-    if (missing > 0) {
-      this.#start += Buffer.from(
-        bytes.buffer,
-        bytes.byteOffset,
-        Math.min(length, missing),
-      ).toString('latin1')
-    }
+    if (missing > 0) this.#start += DROPPED.toString('latin1', 0, Math.min(length, missing))
     return true
   }
 

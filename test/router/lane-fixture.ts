@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { join } from 'node:path'
+import type { Config } from '../../common/config/config.ts'
 import { parseConfig } from '../../common/config/parse-config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
@@ -69,6 +70,8 @@ export interface Edge {
   readonly logFile: string
   /** `returning`: milliseconds since each cache's return, by `caches/NAME`. */
   setVerdict(server: string, change?: Partial<Verdict>, returning?: Returning): void
+  /** A reload with other keys. */
+  reconfigure(change: Partial<EdgeOptions>): void
   close(): Promise<void>
 }
 
@@ -86,22 +89,7 @@ export interface EdgeOptions {
 
 /** A photo server in this process, its caches all up. */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
-  const servers = options.ports.map((port, i) => `c${i}: "127.0.0.1:${port}"`).join(', ')
-  const text = `edge: test
-boxes: { router-1: { address: 127.0.0.1 } }
-pools: { caches: { check: caches, servers: { ${servers} }, ${options.pool ?? ''} } }
-router:
-  boxes: [router-1]
-  listen: [{ address: 127.0.0.1:9300, ${options.listener ?? ''} }]
-  accessLog: { file: ./access.log, format: json }
-  groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${options.group ?? ''} } }
-  routes: ${options.routes ?? '[{ path: /u/*, group: photos }]'}
-checks: { caches: { ${options.check ?? 'type: tcp'} } }
-admin: { socket: /run/unused.sock }
-`
-  const parsed = parseConfig(text, { file: 'router.yaml', folder: options.folder })
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2))
-  const { config } = parsed
+  const config = configOf(options)
   const counters = new Counters()
   const events: EdgeEvent[] = []
   const suspects: string[] = []
@@ -113,7 +101,8 @@ admin: { socket: /run/unused.sock }
   })
   const pool = config.pools['caches']!
   const slots = new Map([[tableKey(pool.servers), buildSlotTable(pool.servers)]])
-  photos.configure(config, 'router-1', 1, { slots, shards: new Map() })
+  const tables = { slots, shards: new Map() }
+  photos.configure(config, 'router-1', 1, tables)
   const setVerdict: Edge['setVerdict'] = (server, change = {}, returning = {}) => {
     photos.setVerdicts([{ ...UP, server, ...change }], returning)
   }
@@ -131,11 +120,33 @@ admin: { socket: /run/unused.sock }
     suspects,
     logFile: join(options.folder, 'access.log'),
     setVerdict,
+    reconfigure: (change) => {
+      photos.configure(configOf({ ...options, ...change }), 'router-1', 2, tables)
+    },
     close: async () => {
       server.close()
       await photos.close(50)
     },
   }
+}
+
+function configOf(options: EdgeOptions): Config {
+  const servers = options.ports.map((port, i) => `c${i}: "127.0.0.1:${port}"`).join(', ')
+  const text = `edge: test
+boxes: { router-1: { address: 127.0.0.1 } }
+pools: { caches: { check: caches, servers: { ${servers} }, ${options.pool ?? ''} } }
+router:
+  boxes: [router-1]
+  listen: [{ address: 127.0.0.1:9300, ${options.listener ?? ''} }]
+  accessLog: { file: ./access.log, format: json }
+  groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${options.group ?? ''} } }
+  routes: ${options.routes ?? '[{ path: /u/*, group: photos }]'}
+checks: { caches: { ${options.check ?? 'type: tcp'} } }
+admin: { socket: /run/unused.sock }
+`
+  const parsed = parseConfig(text, { file: 'router.yaml', folder: options.folder })
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2))
+  return parsed.config
 }
 
 const UP: Verdict = {

@@ -33,6 +33,12 @@ function buildGroup(
     )
   }
   checkBackup(entry, pool, path, context)
+  if (entry.warm && entry.rampUp === 0) {
+    context.warning(
+      [...path, 'warm'],
+      `${label(path)} is to warm returning caches and has no rampUp: their users are back at once, and nothing is left to be warmed`,
+    )
+  }
   return {
     name,
     user: userOf(entry.user, [...path, 'user'], context),
