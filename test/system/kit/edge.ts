@@ -40,8 +40,9 @@ export interface SiteOptions {
   readonly photos?: PhotoSet
 }
 
-/** 2,000 users with two photos each. */
-export const aPhotoSet = (): PhotoSet => new PhotoSet(2000, 2, PHOTO_SIZES_BYTES)
+/** Users with two photos each. */
+export const aPhotoSet = (userCount = 2000): PhotoSet =>
+  new PhotoSet(userCount, 2, PHOTO_SIZES_BYTES)
 
 /** A real nginx storage with 2,000 users' photos, and four real nginx caches with their disks. */
 export class Site {
