@@ -82,7 +82,9 @@ for (const [story, group] of [
 
     const status = await edge.router.status()
     t.equal(status.workerRestarts, 0)
-    const told = status.events.map(({ event }) => event).filter((event) => /^return/.test(event))
+    const told = status.events
+      .map(({ event }) => event)
+      .filter((event) => event.startsWith('return'))
     t.strictSame(told, story === 'at once' ? [] : ['return finished', 'return begun'])
     t.equal((await edge.router.cache(RETURNS)).returning, undefined)
   })

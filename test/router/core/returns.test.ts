@@ -214,6 +214,18 @@ void t.test('it is needed more than it is cold while less than half of the pool 
   t.end()
 })
 
+void t.test('of two on their way back no more are hurried than are needed', (t) => {
+  const story = new Story()
+  story.down('c3', 'c4')
+  story.verdict('c4', { returned: 'cold' })
+  story.pass(1_000)
+  story.verdict('c3', { returned: 'cold' })
+  story.down('c1')
+  t.equal(story.share('c4'), 1, 'the one that has come further')
+  t.equal(story.share('c3'), 0.01, 'with it half of the pool is whole')
+  t.end()
+})
+
 void t.test('when a whole pool comes back, half of it does so at once', (t) => {
   const story = new Story()
   story.down(...NAMES)
