@@ -807,8 +807,8 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     const { record, head, bytes } = this
     const group = this.#group!
     const isWhole = record.end === END.complete && record.status === 200
-    // A HEAD fills some caches only, and nothing but whole photos is worth keeping.
-    if (!isWhole || head.method !== METHODS.GET) return
+    // A HEAD fills some caches only, a body is sent once, and only whole photos are worth keeping.
+    if (!isWhole || head.method !== METHODS.GET || head.hasBody) return
     // Others used the chooser since the choice.
     group.locate(bytes, head, this.#user)
     const { home } = group.chooser
