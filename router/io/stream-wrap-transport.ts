@@ -8,7 +8,7 @@
  * `isStreamWrapUsable` looks for each thing used here; where one is missing the router runs on
  * `socket-transport.ts`, which needs public API only.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
