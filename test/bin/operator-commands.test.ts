@@ -1,34 +1,13 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { openAdmin } from '../../admin/open.ts'
 import { sampleControl, sampleStatus } from '../admin/sample.ts'
+import { startProgramRuns } from './program-runs.ts'
 
-interface Ended {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-const host = fork(fileURLToPath(new URL('./program-host.ts', import.meta.url)))
-t.teardown(() => {
-  host.disconnect()
-})
-
-/** Runs the program with a command line, one after the other, in a process of its own. */
-async function run(
-  args: readonly string[],
-  environment: Record<string, string> = {},
-): Promise<Ended> {
-  const ended = once(host, 'message')
-  host.send({ args, environment: { PHOTOEDGE_SOCKET: '', ...environment } })
-  const [result] = (await ended) as [Ended]
-  return result
-}
+const { run, end } = startProgramRuns()
+t.teardown(end)
 
 const CONFIG = `edge: lab
 boxes:
