@@ -85,8 +85,11 @@ export class CacheChooser {
     this.#homeFactors = new Float64Array(servers.length)
     this.#states = new Uint8Array(servers.length)
     this.#turns = new Float64Array(servers.length)
+    const orderBytes = 2 * servers.length + 64
     this.#orders = new LRUCache({
-      max: Math.max(16, Math.floor(ORDERS_BYTES / (2 * servers.length + 64))),
+      // A `max` of entries would take its room at once.
+      maxSize: Math.max(16 * orderBytes, ORDERS_BYTES),
+      sizeCalculation: () => orderBytes,
     })
     this.#weights = new Float64Array(servers.length)
     this.setWeights(

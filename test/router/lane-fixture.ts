@@ -12,6 +12,9 @@ import { buildSlotTable, tableKey } from '../../router/core/slot-table.ts'
 import { createPhotoServer } from '../../router/io/photo-server.ts'
 import type { PhotoServer } from '../../router/io/photo-serving.ts'
 
+/** Built once: a table follows from the servers' names and weights alone. */
+const TABLES = new Map<string, Uint16Array>()
+
 /** What an origin does with one connection. */
 export type OriginScript = (socket: Socket, requestHead: string) => void
 
@@ -100,8 +103,10 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     onEvent: (event) => events.push(event),
   })
   const pool = config.pools['caches']!
-  const slots = new Map([[tableKey(pool.servers), buildSlotTable(pool.servers)]])
-  const tables = { slots, shards: new Map() }
+  const key = tableKey(pool.servers)
+  const table = TABLES.get(key) ?? buildSlotTable(pool.servers)
+  TABLES.set(key, table)
+  const tables = { slots: new Map([[key, table]]), shards: new Map() }
   photos.configure(config, 'router-1', 1, tables)
   const setVerdict: Edge['setVerdict'] = (server, change = {}, returning = {}) => {
     photos.setVerdicts([{ ...UP, server, ...change }], returning)

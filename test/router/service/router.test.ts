@@ -22,6 +22,10 @@ import {
 
 t.setTimeout(120_000)
 
+// Each has a router, ports and a folder of its own, and waits more than it works; the longest first.
+t.jobs = 4
+const BESIDE = { buffered: true }
+
 async function setUp(
   t: Test,
   init: {
@@ -57,7 +61,35 @@ async function setUp(
   return { folder, cache, router, file, base, port: ports[0] ?? 0, tlsPort: tlsPort ?? 0 }
 }
 
-void t.test('kill -9 of the only worker refuses and loses no connection', async (t) => {
+void t.test(
+  'TLS: the name picks the certificate, tickets resume on every worker',
+  BESIDE,
+  async (t) => {
+    const { router, tlsPort, folder } = await setUp(t, { workers: 2, isSecure: true })
+    t.equal(await nameShown(tlsPort, 'b.example.com'), 'b.example.com')
+    t.equal(await nameShown(tlsPort, 'a.example.com'), 'a.example.com')
+    t.equal(await nameShown(tlsPort, 'unknown.example.com'), 'a.example.com')
+
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const session = await sessionOf(tlsPort, maxVersion)
+      const resumed = await Promise.all(
+        Array.from({ length: 16 }, () => resumes(tlsPort, maxVersion, session)),
+      )
+      t.notOk(resumed.includes(false), `${maxVersion}: all of 16 connections resume`)
+    }
+
+    makeCertificate(folder, 'c', 'c.example.com')
+    renameSync(join(folder, 'c.pem'), join(folder, 'b.pem'))
+    const refused = await router.said('certificate refused')
+    t.match(refused.reason, /belongs to another certificate/)
+    t.equal(await nameShown(tlsPort, 'b.example.com'), 'b.example.com')
+    renameSync(join(folder, 'c.key'), join(folder, 'b.key'))
+    await router.said('certificate changed')
+    t.equal(await nameShown(tlsPort, 'c.example.com'), 'c.example.com')
+  },
+)
+
+void t.test('kill -9 of the only worker refuses and loses no connection', BESIDE, async (t) => {
   const { router, port } = await setUp(t)
   for (let round = 0; round < 3; round++) {
     const before = router.lineCount
@@ -75,6 +107,7 @@ void t.test('kill -9 of the only worker refuses and loses no connection', async 
 
 void t.test(
   'a reload adds and takes away listeners and workers, and keeps the processes',
+  BESIDE,
   async (t) => {
     const { router, folder, base, port, cache } = await setUp(t, { workers: 2 })
     const added = await freePort()
@@ -104,25 +137,30 @@ void t.test(
   },
 )
 
-void t.test('a wrong configuration is refused whole and the old one serves on', async (t) => {
-  const { router, file, port, folder, base } = await setUp(t)
-  writeFileSync(file, 'edge: test\nrouter: { boxes: [r9] }\n')
-  router.child.kill('SIGHUP')
-  const refused = await router.said('reload refused')
-  t.match(refused.reason, /router\.yaml:2:\d+: /)
-  t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
+void t.test(
+  'a wrong configuration is refused whole and the old one serves on',
+  BESIDE,
+  async (t) => {
+    const { router, file, port, folder, base } = await setUp(t)
+    writeFileSync(file, 'edge: test\nrouter: { boxes: [r9] }\n')
+    router.child.kill('SIGHUP')
+    const refused = await router.said('reload refused')
+    t.match(refused.reason, /router\.yaml:2:\d+: /)
+    t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
 
-  // A port that somebody else has: found before anything is switched.
-  const lines = router.lineCount
-  writeConfig(folder, { ...base, ports: [port, base.cachePort] })
-  router.child.kill('SIGHUP')
-  const second = await router.said('reload refused', lines)
-  t.match(second.reason, /the port is in use by .+ \(pid \d+\)/)
-  t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
-})
+    // A port that somebody else has: found before anything is switched.
+    const lines = router.lineCount
+    writeConfig(folder, { ...base, ports: [port, base.cachePort] })
+    router.child.kill('SIGHUP')
+    const second = await router.said('reload refused', lines)
+    t.match(second.reason, /the port is in use by .+ \(pid \d+\)/)
+    t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
+  },
+)
 
 void t.test(
   'a graceful stop takes no one new, says so, and lets what is in flight finish',
+  BESIDE,
   async (t) => {
     const { router, port, cache } = await setUp(t)
     const agent = new Agent({ keepAlive: true })
@@ -143,7 +181,7 @@ void t.test(
   },
 )
 
-void t.test('a second signal ends at once', async (t) => {
+void t.test('a second signal ends at once', BESIDE, async (t) => {
   const { router, port, cache } = await setUp(t)
   const slow = fetchOnce(port, '/u/slow/1')
   await once(cache.server, 'request')
@@ -154,7 +192,7 @@ void t.test('a second signal ends at once', async (t) => {
   t.match(await slow, { type: 'broken' })
 })
 
-void t.test('workers whose primary died finish what is in flight and leave', async (t) => {
+void t.test('workers whose primary died finish what is in flight and leave', BESIDE, async (t) => {
   const { router, port, cache } = await setUp(t)
   const slow = fetchOnce(port, '/u/slow/1')
   await once(cache.server, 'request')
@@ -169,31 +207,7 @@ void t.test('workers whose primary died finish what is in flight and leave', asy
   await gone(worker)
 })
 
-void t.test('TLS: the name picks the certificate, tickets resume on every worker', async (t) => {
-  const { router, tlsPort, folder } = await setUp(t, { workers: 2, isSecure: true })
-  t.equal(await nameShown(tlsPort, 'b.example.com'), 'b.example.com')
-  t.equal(await nameShown(tlsPort, 'a.example.com'), 'a.example.com')
-  t.equal(await nameShown(tlsPort, 'unknown.example.com'), 'a.example.com')
-
-  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    const session = await sessionOf(tlsPort, maxVersion)
-    const resumed = await Promise.all(
-      Array.from({ length: 16 }, () => resumes(tlsPort, maxVersion, session)),
-    )
-    t.notOk(resumed.includes(false), `${maxVersion}: all of 16 connections resume`)
-  }
-
-  makeCertificate(folder, 'c', 'c.example.com')
-  renameSync(join(folder, 'c.pem'), join(folder, 'b.pem'))
-  const refused = await router.said('certificate refused')
-  t.match(refused.reason, /belongs to another certificate/)
-  t.equal(await nameShown(tlsPort, 'b.example.com'), 'b.example.com')
-  renameSync(join(folder, 'c.key'), join(folder, 'b.key'))
-  await router.said('certificate changed')
-  t.equal(await nameShown(tlsPort, 'c.example.com'), 'c.example.com')
-})
-
-void t.test('no process of the router opens the inspector on SIGUSR1', async (t) => {
+void t.test('no process of the router opens the inspector on SIGUSR1', BESIDE, async (t) => {
   const { router, port } = await setUp(t)
   for (const pid of [router.pid, ...router.workers()]) process.kill(pid, 'SIGUSR1')
   t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
