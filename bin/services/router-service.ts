@@ -143,7 +143,8 @@ export class RouterService {
         setup: parts.setup,
         overrides: parts.overrides,
         verdicts: [],
-        compileCache: parts.state.file('compile-cache'),
+        // The unit gives one to all processes; the workers then find there what the primary compiled.
+        compileCache: process.env['NODE_COMPILE_CACHE'] ?? parts.state.file('compile-cache'),
       },
     )
     this.#tls.use(config.router.listeners, parts.setup.secrets)
