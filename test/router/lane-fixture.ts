@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import type { AddressInfo, Server, Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from '../../common/config/config.ts'
 import { parseConfig } from '../../common/config/parse-config.ts'
@@ -9,8 +9,10 @@ import type { Verdict } from '../../common/model/health.ts'
 import { Counters } from '../../router/core/counters.ts'
 import type { Returning } from '../../router/core/returns.ts'
 import { buildSlotTable, tableKey } from '../../router/core/slot-table.ts'
+import { loadCertificate } from '../../router/io/certificates.ts'
 import { createPhotoServer } from '../../router/io/photo-server.ts'
 import type { PhotoServer } from '../../router/io/photo-serving.ts'
+import { Worker } from '../../router/io/worker.ts'
 
 /** Built once: a table follows from the servers' names and weights alone. */
 const TABLES = new Map<string, Uint16Array>()
@@ -90,35 +92,51 @@ export interface EdgeOptions {
   readonly check?: string
 }
 
-/** A photo server in this process, its caches all up. */
+/** A worker in this process, its caches all up. */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const config = configOf(options)
-  const counters = new Counters()
-  const events: EdgeEvent[] = []
-  const suspects: string[] = []
-  const photos = createPhotoServer({
-    counters,
-    isPlain: options.isPlain,
-    onSuspect: (pool, server) => suspects.push(`${pool}/${server}`),
-    onEvent: (event) => events.push(event),
-  })
   const pool = config.pools['caches']!
   const key = tableKey(pool.servers)
   const table = TABLES.get(key) ?? buildSlotTable(pool.servers)
   TABLES.set(key, table)
-  const tables = { slots: new Map([[key, table]]), shards: new Map() }
-  photos.configure(config, 'router-1', 1, tables)
+
+  const counters = new Counters()
+  const events: EdgeEvent[] = []
+  const suspects: string[] = []
+  let made: PhotoServer | undefined
+  const worker = new Worker({
+    counters,
+    createPhotoServer: (hooks) =>
+      (made = createPhotoServer({ ...hooks, isPlain: options.isPlain })),
+    loadSlotTable: () => Promise.resolve(table),
+    loadShardTable: () => Promise.reject(new Error('no group here has a shard table')),
+    send: (message) => {
+      if (message.type === 'event') events.push(message.event)
+      else if (message.type === 'suspect') suspects.push(`${message.pool}/${message.server}`)
+    },
+    onEnd: () => undefined,
+  })
+  if (made === undefined) throw new Error('the worker made no photo server')
+  const photos = made
+  const notes = [{ kind: 'slots', key, file: key, digest: key } as const]
+  for (const { tls } of config.router?.listeners ?? [])
+    await worker.receive({
+      type: 'certificates',
+      listener: LISTENER,
+      pairs: tls.map((files) => loadCertificate(files, 0).pair),
+    })
+  await worker.receive({ type: 'configure', generation: 1, config, box: 'router-1', tables: notes })
   const setVerdict: Edge['setVerdict'] = (server, change = {}, returning = {}) => {
     photos.setVerdicts([{ ...UP, server, ...change }], returning)
   }
   for (const { name } of pool.servers) setVerdict(name)
-  const server: Server = createServer({ noDelay: true }, (socket) => {
-    photos.accept(socket, '127.0.0.1:9300')
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  // Somebody else's listening socket, as a worker always has it.
+  const socket = createServer().listen(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const { port } = socket.address() as AddressInfo
+  await worker.receive({ type: 'listen', socket: LISTENER, listener: LISTENER }, socket)
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     photos,
     counters,
     events,
@@ -126,14 +144,14 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     logFile: join(options.folder, 'access.log'),
     setVerdict,
     reconfigure: (change) => {
+      const tables = { slots: new Map([[key, table]]), shards: new Map() }
       photos.configure(configOf({ ...options, ...change }), 'router-1', 2, tables)
     },
-    close: async () => {
-      server.close()
-      await photos.close(50)
-    },
+    close: () => worker.stop(50, 0),
   }
 }
+
+const LISTENER = '127.0.0.1:9300'
 
 function configOf(options: EdgeOptions): Config {
   const servers = options.ports.map((port, i) => `c${i}: "127.0.0.1:${port}"`).join(', ')
@@ -142,7 +160,7 @@ boxes: { router-1: { address: 127.0.0.1 } }
 pools: { caches: { check: caches, servers: { ${servers} }, ${options.pool ?? ''} } }
 router:
   boxes: [router-1]
-  listen: [{ address: 127.0.0.1:9300, ${options.listener ?? ''} }]
+  listen: [{ address: ${LISTENER}, ${options.listener ?? ''} }]
   accessLog: { file: ./access.log, format: json }
   groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${options.group ?? ''} } }
   routes: ${options.routes ?? '[{ path: /u/*, group: photos }]'}
