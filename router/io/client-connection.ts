@@ -229,6 +229,10 @@ export class ClientConnection
     this.#sink = sink
   }
 
+  photoLate(): void {
+    this.#sink?.photoLate()
+  }
+
   takeStash(): readonly Buffer[] {
     const stash = this.#stash
     this.#stash = []

@@ -82,6 +82,8 @@ export interface ExchangeClient {
   mayKeep(wants: boolean, now: number): boolean
   /** Answers by the router itself and ends the exchange. */
   answer(exchange: Exchange, answer: OwnAnswer, end: number): void
+  /** The lane that has the request took too long with the whole photo. */
+  photoLate(): void
   /** The exchange is over and its line is written. */
   exchangeDone(exchange: Exchange, after: After): void
 }
@@ -187,19 +189,23 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     this.record.lane = LANE.fast
     const place = this.#place(group)
     if (place < 0) return
-    const { photoMs } = group.timeouts
-    if (photoMs !== undefined) {
-      const { deadlines, nowMs } = this.#lane
-      this.#photoDeadline = deadlines.open(new PhotoLimit(this))
-      deadlines.arm(this.#photoDeadline, nowMs + photoMs)
-    }
+    this.#limitPhoto(group)
     this.#attempt(place)
+  }
+
+  #limitPhoto({ timeouts: { photoMs } }: GroupPlan): void {
+    if (photoMs === undefined) return
+    const { deadlines, nowMs } = this.#lane
+    this.#photoDeadline = deadlines.open(new PhotoLimit(this))
+    deadlines.arm(this.#photoDeadline, nowMs + photoMs)
   }
 
   /** The cache for another lane's one attempt; undefined: the client is answered already. */
   takeCache(group: GroupPlan): Cache | undefined {
     const place = this.#place(group)
-    return place < 0 ? undefined : this.#enter(place)
+    if (place < 0) return undefined
+    this.#limitPhoto(group)
+    return this.#enter(place)
   }
 
   /** The other lane's cache answered, `firstByteMs` after all was sent. */
@@ -353,7 +359,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
       const isCacheSlow = this.phase === PHASE.body && !this.#isPaused
       if (isCacheSlow) this.#lane.counters.addServer(this.#row + SERVER.bodyTimeouts, 1)
       this.#cut(END.timedOut, isCacheSlow)
-    }
+    } else if (this.phase === PHASE.elsewhere) this.client.photoLate()
   }
 
   get #row(): number {

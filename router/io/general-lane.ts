@@ -26,6 +26,8 @@ export interface ClientSink {
   takeBytes(bytes: Buffer): void
   /** All that was written is taken. */
   drained(): void
+  /** The whole photo took too long. */
+  photoLate(): void
   /** The client is gone. */
   destroy(): void
 }
@@ -275,8 +277,11 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     this.client.lane.tick()
     const isStalled = error instanceof errors.BodyTimeoutError
     this.outcome = isStalled ? END.timedOut : END.cacheCut
-    const { counters } = this.client.lane
-    counters.addServer(this.cache.row + (isStalled ? SERVER.bodyTimeouts : SERVER.cuts), 1)
+    this.#cacheFailed(isStalled ? SERVER.bodyTimeouts : SERVER.cuts)
+  }
+
+  #cacheFailed(how: number): void {
+    this.client.lane.counters.addServer(this.cache.row + how, 1)
     this.exchange.cacheFailed()
   }
 
@@ -346,6 +351,18 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     if (this.#isBodyWhole || this.#isFull) this.isLate = true
     else this.refusal = ANSWER.requestTimeout
     this.#abort.abort()
+  }
+
+  photoLate(): void {
+    if (this.status === 0) {
+      this.onDeadline()
+      return
+    }
+    if (this.outcome !== END.complete) return
+    this.outcome = END.timedOut
+    const isClientSlow = this.#onDrained !== undefined
+    if (!isClientSlow) this.#cacheFailed(SERVER.bodyTimeouts)
+    this.destroy()
   }
 
   /** Called by the connection: all that was written is taken. */

@@ -104,6 +104,43 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: a handed-over photo has its whole limit`, async (t) => {
+    const ground = await layGround(t, [() => undefined], {
+      isPlain,
+      group: `${ALLOWED}, timeouts: { photo: 300ms }`,
+    })
+    const { edge, origins } = ground
+    t.match((await ask(edge.port, post('x'))).text, /^HTTP\/1.1 504 /)
+    t.match((await ask(edge.port, post('xyz').slice(0, -1))).text, /^HTTP\/1.1 408 /)
+    origins[0]!.script = (s) => {
+      s.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')
+      const drip = setInterval(() => s.write('x'), 100)
+      s.on('close', () => {
+        clearInterval(drip)
+      })
+    }
+    const cut = await ask(edge.port, post('x'))
+    t.equal(cut.how, 'ECONNRESET')
+    t.match(bodyOf(cut.text), /^abcx*$/)
+    const failures = edge.counters.servers[SERVER.bodyTimeouts]
+    t.equal(failures, 1, 'the cache was slow')
+    origins[0]!.script = (s) => s.end(whole(Buffer.alloc(20_000_000)))
+    const slow = dial(edge.port, post('x'))
+    slow.socket.pause()
+    await until(() => edge.counters.global[GLOBAL.requests] === 4)
+    await until(() => edge.counters.global[GLOBAL.requestsActive] === 0)
+    slow.socket.destroy()
+    t.equal(edge.counters.servers[SERVER.bodyTimeouts], 1, 'the client was')
+    await until(() => raisedGauges(edge).length === 0)
+    t.match(await logOf(ground), [
+      { status: 504, end: 'cache failed', lane: 'general' },
+      { status: 408, end: 'refused', lane: 'general' },
+      { status: 200, end: 'timed out', lane: 'general' },
+      { status: 200, end: 'timed out', lane: 'general' },
+    ])
+    t.end()
+  })
+
   void t.test(`${means}: a client that leaves ends its handed-over request`, async (t) => {
     const { edge, origins } = await layGround(t, [() => undefined], options)
     let closed = 0
