@@ -127,11 +127,15 @@ export interface ConfigInit {
   readonly tlsPort?: number
   readonly workers?: number
   readonly drainDeadline?: string
+  /** More caches than the one of `cachePort`: their names, ports and weights. */
+  readonly others?: readonly string[]
+  readonly maxMoved?: string
 }
 
 export function writeConfig(folder: string, init: ConfigInit): string {
   const file = join(folder, 'router.yaml')
   const { cachePort, ports, tlsPort, workers = 1, drainDeadline = '10s' } = init
+  const servers = [`c1: "127.0.0.1:${cachePort}"`, ...(init.others ?? [])]
   const listen = ports.map((port) => `    - { address: 127.0.0.1:${port} }`)
   if (tlsPort !== undefined)
     listen.push(
@@ -141,12 +145,13 @@ export function writeConfig(folder: string, init: ConfigInit): string {
     file,
     `edge: test
 boxes: { r1: { address: 127.0.0.1 } }
-pools: { caches: { servers: { c1: "127.0.0.1:${cachePort}" }, check: tcp } }
+pools: { caches: { servers: { ${servers.join(', ')} }, check: tcp } }
 checks: { tcp: { type: tcp, interval: 500ms, timeout: 400ms } }
 router:
   boxes: [r1]
   workers: ${workers}
   drainDeadline: ${drainDeadline}
+  maxMoved: ${init.maxMoved ?? 'off'}
   accessLog: { format: "off" }
   listen:
 ${listen.join('\n')}

@@ -1,0 +1,143 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import { AdminClient } from '../../../admin/client.ts'
+import { fetchOnce, freePort, RouterProcess, startCache, writeConfig } from './router-process.ts'
+import type { ConfigInit } from './router-process.ts'
+
+t.setTimeout(120_000)
+
+// Each has a router, ports and a folder of its own, and waits more than it works.
+t.jobs = 3
+const BESIDE = { buffered: true }
+
+const CACHES = ['c1', 'c2', 'c3'] as const
+
+/** A configuration with three caches that count, and routers to be started from it. */
+async function setUp(t: Test, init: Partial<ConfigInit> = {}) {
+  // Not a testdir: a unix socket's path has 107 bytes at most.
+  const folder = mkdtempSync(join(tmpdir(), 'edge-'))
+  const caches = await Promise.all(CACHES.map(startCache))
+  const counts = { c1: 0, c2: 0, c3: 0 }
+  caches.forEach(({ server }, place) => {
+    server.on('request', () => counts[CACHES[place]!]++)
+  })
+  const [first, ...rest] = caches.map(({ port }) => port)
+  const others = rest.map((port, i) => `c${i + 2}: "127.0.0.1:${port}"`)
+  const port = await freePort()
+  const base = { cachePort: first!, ports: [port], ...init }
+  const write = (change: Partial<ConfigInit> = {}) =>
+    writeConfig(folder, { ...base, others, ...change })
+  const file = write()
+  const routers: RouterProcess[] = []
+  t.teardown(() => {
+    for (const router of routers) router.kill()
+    rmSync(folder, { recursive: true, force: true })
+    for (const { server } of caches) {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+  const start = async () => {
+    const router = new RouterProcess(file)
+    routers.push(router)
+    await router.said('router serves')
+    const admin = new AdminClient(join(folder, 'r.sock'))
+    while ((await admin.status()).caches.some(({ state }) => state !== 'up')) await delay(20)
+    return { router, admin }
+  }
+  /** Which caches 60 users' photos come from, once the workers have heard of what was told. */
+  const ask = async () => {
+    let last = ''
+    for (;;) {
+      Object.assign(counts, { c1: 0, c2: 0, c3: 0 })
+      const answers = await Promise.all(
+        Array.from({ length: 60 }, (_, user) => fetchOnce(port, `/u/${user}/1`)),
+      )
+      if (answers.some(({ type }) => type === 'broken')) throw new Error('a photo did not come')
+      if (JSON.stringify(counts) === last) return { ...counts }
+      last = JSON.stringify(counts)
+      await delay(50)
+    }
+  }
+  return { start, write, ask, others }
+}
+
+void t.test('a drain and a weight outlive the router that took them', BESIDE, async (t) => {
+  const { start, write, ask } = await setUp(t)
+  const first = await start()
+  const before = await ask()
+  t.ok(before.c1 > 0 && before.c2 > 0 && before.c3 > 0)
+  await first.admin.drain({ cache: 'c1' })
+  await first.admin.weight({ cache: 'caches/c2', weight: 9 })
+  const changed = await ask()
+  t.equal(changed.c1, 0, 'a drained cache gets nobody')
+  t.ok(changed.c2 > 2 * before.c2)
+  await first.admin.reload({})
+  t.strictSame(await ask(), changed, 'a reload leaves them')
+
+  // By force, so that nothing could be written at the end.
+  first.router.kill()
+  await first.router.ended()
+  const second = await start()
+  const { caches } = await second.admin.status()
+  t.match(caches, [
+    { name: 'c1', drained: true, weight: 1 },
+    { name: 'c2', drained: false, weight: 9 },
+    { name: 'c3', drained: false, weight: 1 },
+  ])
+  t.strictSame(await ask(), changed, 'after a restart every user is where he was')
+
+  await second.admin.undrain({ cache: 'c1' })
+  await second.admin.weight({ cache: 'c2', weight: null })
+  t.strictSame(await ask(), before)
+  second.router.kill()
+  await second.router.ended()
+  const third = await start()
+  t.strictSame(await ask(), before, 'what was taken back stays so')
+
+  // What is about a cache that is not there any more does not come back with its name.
+  await third.admin.drain({ cache: 'c3' })
+  write({ others: [] })
+  await third.admin.reload({})
+  write()
+  await third.admin.reload({})
+  t.match((await third.admin.status()).caches, [{}, {}, { name: 'c3', drained: false }])
+})
+
+void t.test(
+  'a reload that would move too many users is refused, unless it is forced',
+  BESIDE,
+  async (t) => {
+    const { start, write, ask, others } = await setUp(t, { maxMoved: '20%' })
+    const { router, admin } = await start()
+    const before = await ask()
+    // A third of the users has its home there.
+    write({ others: others.slice(0, 1) })
+    await t.rejects(admin.reload({}), {
+      message:
+        /^It would move 3\d\.\d % of the users to another cache, more than router\.maxMoved \(20 %\): photoedge reload --force does it$/,
+    })
+    const refused = await router.said('reload refused')
+    t.match(refused.reason, /more than router\.maxMoved/)
+    t.equal((await admin.status()).generation, 1)
+    t.strictSame(await ask(), before, 'nothing has changed')
+
+    write({ maxMoved: '30%' })
+    t.equal((await admin.reload({})).generation, 2, 'nobody moves')
+    write({ others: others.slice(0, 1), maxMoved: '30%' })
+    await t.rejects(admin.reload({}), { message: /more than router\.maxMoved \(30 %\)/ })
+    const forced = await admin.reload({ force: true })
+    t.match(forced, { generation: 3 })
+    t.ok((forced.movedPct ?? 0) > 30)
+    const after = await ask()
+    t.equal(after.c3, 0)
+    t.ok(after.c1 >= before.c1 && after.c2 >= before.c2)
+
+    write({ others: others.slice(0, 1), maxMoved: '0%' })
+    t.equal((await admin.reload({})).generation, 4, 'who moves nobody needs no force')
+  },
+)
