@@ -251,8 +251,9 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
       maxHeaderSize: HEAD_BYTES_MOST,
       connect: (options, done) => {
         connector(options, (error, socket) => {
-          socket?.on('error', () => {
-            this.#isReset = true
+          socket?.on('error', (error) => {
+            // undici's own, where the whole answer came before the request's body was sent.
+            if (!(error instanceof errors.InformationalError)) this.#isReset = true
           })
           if (socket === null) done(error, null)
           else done(null, socket)

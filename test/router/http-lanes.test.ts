@@ -82,6 +82,24 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: an answer before the body is whole is an answer`, async (t) => {
+    const ground = await layGround(t, [(s) => s.write(whole('no'))], options)
+    const { edge } = ground
+    for (const bytes of [1, 10_000]) {
+      const early = dial(edge.port, post('b'.repeat(50_000)).slice(0, -bytes))
+      await until(() => early.how !== '')
+      t.equal(early.how, 'end', 'closed, not reset')
+      t.match(early.text, /^HTTP\/1\.1 200 [^]*\r\n\r\nno$/)
+    }
+    await until(() => raisedGauges(edge).length === 0)
+    t.match(await logOf(ground), [
+      { status: 200, end: 'complete' },
+      { status: 200, end: 'complete' },
+    ])
+    t.equal(edge.counters.servers[SERVER.cuts], 0)
+    t.end()
+  })
+
   void t.test(`${means}: a handed-over request has its limits of time`, async (t) => {
     const ground = await layGround(t, [() => undefined], {
       isPlain,
