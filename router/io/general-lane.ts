@@ -114,7 +114,8 @@ export class GeneralLane {
         handed.bodyBytes += length
         handed.client.lane.counters.addServer(cache.row + SERVER.bytesIn, length)
       })
-      await pipeline(answer.body, (body) => handed.whole(body), reply.raw)
+      if (isUnframed) await pipeline(answer.body, (body) => handed.whole(body), reply.raw)
+      else await pipeline(answer.body, reply.raw)
     } catch (error) {
       handed.client.lane.tick()
       this.#fail(handed, reply, error)
@@ -252,8 +253,8 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
       connect: (options, done) => {
         connector(options, (error, socket) => {
           socket?.on('error', (error) => {
-            // undici's own, where the whole answer came before the request's body was sent.
-            if (!(error instanceof errors.InformationalError)) this.#isReset = true
+            // undici has errors of its own for it, where nothing was wrong with the answer.
+            if ('syscall' in error) this.#isReset = true
           })
           if (socket === null) done(error, null)
           else done(null, socket)
@@ -263,7 +264,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     return this.#upstream
   }
 
-  /** The answer's body, which fails where a reset ended it: to undici that is as good as FIN. */
+  /** An unframed body, which fails where a reset ended it: to undici that is as good as FIN. */
   async *whole(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     yield* body
     if (!this.#isReset) return

@@ -100,6 +100,28 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(
+    `${means}: what a cache does behind its answer is not the client's loss`,
+    async (t) => {
+      const { edge, origins } = await layGround(t, [() => undefined], options)
+      const body = 'p'.repeat(200_000)
+      for (const behind of ['stray', 'reset'] as const) {
+        origins[0]!.script = (s) => {
+          if (behind === 'stray')
+            s.write(Buffer.concat([whole(body), Buffer.from('HTTP/1.1 200 OK')]))
+          else s.write(whole(body), () => setTimeout(() => s.resetAndDestroy(), 5))
+        }
+        for (let i = 0; i < 10; i++) {
+          const { text, how } = await ask(edge.port, post('x'))
+          t.ok(bodyOf(text) === body, behind)
+          t.equal(how, 'end')
+        }
+      }
+      t.equal(edge.counters.servers[SERVER.cuts], 0)
+      t.end()
+    },
+  )
+
   void t.test(`${means}: a handed-over request has its limits of time`, async (t) => {
     const ground = await layGround(t, [() => undefined], {
       isPlain,
