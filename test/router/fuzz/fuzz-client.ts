@@ -63,7 +63,8 @@ export async function play(target: FuzzTarget, stream: ClientStream): Promise<Se
   if (stream.reads === 'never') await new Promise((resolve) => setTimeout(resolve, 50))
   if (stream.end === 'reset' || stream.reads === 'never') {
     how ||= 'own'
-    raw.resetAndDestroy()
+    // Node resets no socket that waits for its own end to be sent, and never closes it either.
+    if (stream.end !== 'fin') raw.resetAndDestroy()
     socket.destroy()
   }
   await over
