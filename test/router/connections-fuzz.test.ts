@@ -7,7 +7,7 @@ import { GLOBAL, SERVER, SERVER_STRIDE } from '../../router/core/counters.ts'
 import { raisedGauges, sleep } from './edge-ground.ts'
 import { makeStream } from './fuzz/client-stream.ts'
 import { Dice } from './fuzz/dice.ts'
-import { faultsOf, play } from './fuzz/fuzz-client.ts'
+import { faultsOf, play, StallWatch } from './fuzz/fuzz-client.ts'
 import type { FuzzTarget } from './fuzz/fuzz-client.ts'
 import { startWildCache } from './fuzz/wild-cache.ts'
 import { startEdge } from './lane-fixture.ts'
@@ -55,7 +55,9 @@ KINDS.forEach(([means, isPlain, listener, preamble], place) => {
     const target = { port: edge.port, isTls: listener === TLS, preamble }
     const endsAt = performance.now() + (seconds * 1000) / KINDS.length
     const faults: string[] = []
+    const stalls = new StallWatch()
     let count = 0
+    let disturbedCount = 0
     const playSome = async (isOver: () => boolean): Promise<void> => {
       await Promise.all(
         Array.from({ length: CLIENTS_AT_ONCE }, async () => {
@@ -65,7 +67,8 @@ KINDS.forEach(([means, isPlain, listener, preamble], place) => {
     }
     const playOne = async (to: FuzzTarget, client: number): Promise<string[]> => {
       const stream = makeStream(new Dice(seed + place * 1_000_003 + client), client)
-      const seen = await play(to, stream)
+      const seen = await play(to, stream, stalls)
+      if (seen.isDisturbed) disturbedCount++
       const isCut = caches.some(({ cutClients }) => cutClients.has(client))
       return faultsOf(seen, stream, client, isCut)
     }
@@ -77,7 +80,10 @@ KINDS.forEach(([means, isPlain, listener, preamble], place) => {
     await playSome(() => performance.now() > endsAt)
     await quiet(edge)
     const grown = held() - heldBefore
-    t.comment(`${count} clients, ${Math.round(grown / 1024)} KB grown`)
+    stalls.close()
+    t.comment(
+      `${count} clients, ${disturbedCount} of them disturbed, ${Math.round(grown / 1024)} KB grown`,
+    )
 
     t.strictSame(faults, [], 'each client got its own photos, whole or visibly cut')
     t.strictSame(

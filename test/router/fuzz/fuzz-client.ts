@@ -9,8 +9,8 @@ export interface Seen {
   readonly bytes: Buffer
   /** `end`: by FIN; `close`; an errno name; `own`: the client itself; `open`: never. */
   readonly how: string
-  /** How long its sending took: a slow machine is not held against the router. */
-  readonly sendingMs: number
+  /** The machine was slow meanwhile: a limit of time that passed is not held against the router. */
+  readonly isDisturbed: boolean
 }
 
 export interface FuzzTarget {
@@ -20,11 +20,40 @@ export interface FuzzTarget {
   readonly preamble: string
 }
 
+/** Notes when this process, with clients, router and caches in it, came to nothing for a while. */
+export class StallWatch {
+  #lastTickAt = performance.now()
+  #lastStallAt = -Infinity
+  readonly #timer = setInterval(() => {
+    const now = performance.now()
+    if (now - this.#lastTickAt > STALL_MS) this.#lastStallAt = now
+    this.#lastTickAt = now
+  }, STALL_MS / 5)
+
+  /** Whether it did since then. */
+  hasStalledSince(at: number): boolean {
+    return this.#lastStallAt >= at || performance.now() - this.#lastTickAt > STALL_MS
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+}
+
+/** Half of the shortest limit that a well-behaved client could fall to. */
+const STALL_MS = 100
+const SLOW_SENDING_MS = 150
+
 /** A client that is not let go by then was forgotten. */
 const PATIENCE_MS = 10_000
 
 /** Plays one client; resolves when its connection is over. */
-export async function play(target: FuzzTarget, stream: ClientStream): Promise<Seen> {
+export async function play(
+  target: FuzzTarget,
+  stream: ClientStream,
+  stalls: StallWatch,
+): Promise<Seen> {
+  const startedAt = performance.now()
   const raw = connect(target.port, '127.0.0.1')
   raw.setNoDelay(true)
   raw.on('error', () => undefined)
@@ -48,13 +77,12 @@ export async function play(target: FuzzTarget, stream: ClientStream): Promise<Se
   socket.on('error', (error: NodeJS.ErrnoException) => (how ||= error.code ?? 'error'))
   if (stream.reads === 'at once') socket.on('data', (bytes: Buffer) => parts.push(bytes))
 
-  const startedAt = performance.now()
   for (const piece of stream.pieces) {
     if (socket.destroyed) break
     socket.write(piece, 'latin1')
     await new Promise((resolve) => setImmediate(resolve))
   }
-  const sendingMs = performance.now() - startedAt
+  const isSlow = performance.now() - startedAt > SLOW_SENDING_MS
   if (stream.reads === 'late') {
     await new Promise((resolve) => setTimeout(resolve, 20))
     socket.on('data', (bytes: Buffer) => parts.push(bytes))
@@ -63,12 +91,13 @@ export async function play(target: FuzzTarget, stream: ClientStream): Promise<Se
   if (stream.reads === 'never') await new Promise((resolve) => setTimeout(resolve, 50))
   if (stream.end === 'reset' || stream.reads === 'never') {
     how ||= 'own'
-    // Node resets no socket that waits for its own end to be sent, and never closes it either.
-    if (stream.end !== 'fin') raw.resetAndDestroy()
+    // Where its own end waits to be sent, or TLS lies over it, Node's reset leaves the socket open.
+    if (stream.end !== 'fin' && !target.isTls) raw.resetAndDestroy()
     socket.destroy()
   }
   await over
-  return { bytes: Buffer.concat(parts), how, sendingMs }
+  const isDisturbed = isSlow || stalls.hasStalledSince(startedAt)
+  return { bytes: Buffer.concat(parts), how, isDisturbed }
 }
 
 /** What of the answers no router may do; empty: all was right. */
@@ -111,7 +140,7 @@ export function faultsOf(
     at = body.end
   }
   // What only the connection's end frames is the last answer, whatever else was asked.
-  const isComplete = seen.sendingMs < 150 && stream.isHonest && !isCut && !isLast
+  const isComplete = !seen.isDisturbed && stream.isHonest && !isCut && !isLast
   if (isComplete && answers !== stream.requestCount)
     faults.push(`${answers} answers to ${stream.requestCount} requests, ended by ${seen.how}`)
   return faults.map((fault) => `client ${client}: ${fault}`)
