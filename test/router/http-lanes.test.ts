@@ -16,6 +16,11 @@ const ALLOWED = 'methods: [GET, HEAD, POST, OPTIONS], bodies: allow, maxBody: 10
 const post = (body: string, ...fields: readonly string[]): string =>
   `POST /u/1/p HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n${fields.map((line) => `${line}\r\n`).join('')}\r\n${body}`
 
+const answerTo = (head: string): Buffer => {
+  const answer = whole('photo')
+  return head.startsWith('HEAD ') ? answer.subarray(0, -'photo'.length) : answer
+}
+
 for (const [means, isPlain] of TRANSPORTS) {
   const options = { isPlain, group: ALLOWED }
 
@@ -121,6 +126,26 @@ for (const [means, isPlain] of TRANSPORTS) {
       t.end()
     },
   )
+
+  void t.test(`${means}: a method that needs no body may have one`, async (t) => {
+    const ground = await layGround(t, [(s, head) => s.end(answerTo(head))], options)
+    const { edge } = ground
+    const requests = ['GET', 'HEAD', 'OPTIONS'].flatMap((method) => [
+      post('abc').replace('POST', method),
+      `${method} /u/1/p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`,
+    ])
+    for (const request of requests) {
+      const { text, how } = await ask(edge.port, request)
+      t.match(text, /^HTTP\/1.1 200 [^]*\r\n\r\n/, request)
+      t.equal(bodyOf(text), request.startsWith('HEAD') ? '' : 'photo')
+      t.equal(how, 'end')
+    }
+    await until(() => raisedGauges(edge).length === 0)
+    const lines = await logOf(ground)
+    const whole = (bytes: number) => ({ status: 200, bytes, end: 'complete', lane: 'general' })
+    t.match(lines, [5, 5, 0, 0, 5, 5].map(whole))
+    t.end()
+  })
 
   void t.test(`${means}: a handed-over request has its limits of time`, async (t) => {
     const ground = await layGround(t, [() => undefined], {
