@@ -205,6 +205,64 @@ void t.test('a device whose own store is full, beneath a file system with space'
   await notices(t, check, 503, reason)
 })
 
+void t.test('some of several mounts are gone: their share, or down; all gone: down', async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
+  const disks: Disk[] = []
+  t.teardown(async () => {
+    await Promise.all(disks.map((disk) => disk.remove()))
+    fs.rmSync(folder, { recursive: true, force: true })
+  })
+  for (const [name, sizeMb] of Object.entries({ small: 32, large: 96, other: 32 })) {
+    const disk = await Disk.make(path.join(folder, name), { sizeMb })
+    disks.push(disk)
+    await disk.mount()
+  }
+  const [mountPoint = '', ...otherMountPoints] = disks.map((disk) => disk.mountPoint)
+  const [small, large, other] = disks as [Disk, Disk, Disk]
+  const start = async (more: string): Promise<Mountcheck> => {
+    const [port = 0] = await freePorts(1)
+    const own = path.join(folder, String(port))
+    fs.mkdirSync(own)
+    const times = { intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_MS }
+    const options = { folder: own, port, mountPoint, otherMountPoints, more, ...times }
+    const check = new Mountcheck(options)
+    t.teardown(() => check.kill())
+    await until('answer', 20_000, () => check.health())
+    return check
+  }
+  const byWeight = await start('partial: weight')
+  const whole = await notices(t, byWeight, 200, /^all is well$/)
+  t.equal(whole.weight, 1)
+  await large.freeze()
+  const frozen = await notices(t, byWeight, 200, /^1 of 3 mounts failing: no answer from /)
+  t.ok(frozen.weight > 0.3 && frozen.weight < 0.5, `2 of 5 parts by size: ${frozen.weight}`)
+  t.equal(frozen.cache, whole.cache, 'still the same cache')
+  t.equal(byWeight.lookers().length, 3, 'a process each')
+  await small.unmount()
+  const less = await notices(t, byWeight, 200, /^2 of 3 mounts failing: .* is not mounted$/)
+  t.ok(less.weight > 0.1 && less.weight < 0.25, `1 of 5: ${less.weight}`)
+  await other.unmount()
+  const gone = await notices(t, byWeight, 503, /^3 of 3 mounts failing: /)
+  t.match(gone, { status: 'down', weight: 0 })
+  await large.thaw()
+  await notices(t, byWeight, 200, /^2 of 3 mounts failing: /)
+  await small.mount()
+  await other.mount()
+  const back = await notices(t, byWeight, 200, /^all is well$/)
+  t.match(back, { weight: 1, cache: whole.cache })
+  await byWeight.kill()
+
+  const byAll = await start('partial: down')
+  await notices(t, byAll, 200, /^all is well$/)
+  await small.unmount()
+  const down = await notices(t, byAll, 503, /^1 of 3 mounts failing: .* is not mounted$/)
+  t.match(down, { status: 'down', weight: 0 })
+  t.same(
+    down.mounts.map(({ up }) => up),
+    [false, true, true],
+  )
+})
+
 void t.test('SIGTERM answers 503 before it ends', async (t) => {
   const { disk, check } = await setUp(t)
   await disk.mount()

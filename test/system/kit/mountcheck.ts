@@ -18,6 +18,10 @@ export interface MountcheckOptions {
   readonly deadlineMs: number
   /** More keys of the mount, as YAML: `, type: xfs`. */
   readonly mount?: string
+  /** More mounts of the same schedule. */
+  readonly otherMountPoints?: readonly string[]
+  /** More keys of the mount check, as YAML: `partial: down`. */
+  readonly more?: string
   /** How `photoedge` is run, by default as this process is. */
   readonly command?: readonly string[]
 }
@@ -31,6 +35,11 @@ export class Mountcheck {
 
   constructor(options: MountcheckOptions) {
     const { folder, address = '127.0.0.1', port, mountPoint, intervalMs, deadlineMs } = options
+    const { mount = '', otherMountPoints = [], more = '' } = options
+    const mounts = [mountPoint, ...otherMountPoints].map(
+      (one) =>
+        `    - { path: ${one}, interval: ${intervalMs}ms, deadline: ${deadlineMs}ms${mount} }\n`,
+    )
     this.#options = options
     this.#url = `http://${address}:${port}/health`
     this.#configFile = path.join(folder, 'mountcheck.yaml')
@@ -41,9 +50,9 @@ boxes: { cache-1: { address: 127.0.0.1 } }
 mountcheck:
   boxes: [cache-1]
   listen: ${address}:${port}
+  ${more}
   mounts:
-    - { path: ${mountPoint}, interval: ${intervalMs}ms, deadline: ${deadlineMs}ms${options.mount ?? ''} }
-admin: { socket: ${folder}/mountcheck.sock }
+${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock }
 `,
     )
     this.#child = this.#start()
