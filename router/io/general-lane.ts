@@ -180,7 +180,8 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   #bodyLeft: number
   #isBodyWhole: boolean
   #isFull = false
-  #sentAt = 0
+  /** The last of the request; until then, its head. */
+  #sentAt: number
   #interims = 0
   #upstream: Client | undefined
   #isReset = false
@@ -193,6 +194,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     this.exchange = exchange
     this.group = group
     this.cache = cache
+    this.#sentAt = client.lane.nowMs
     this.#deadline = client.lane.deadlines.open(this)
     const { head } = exchange
     this.#isBodyWhole = !head.hasBody

@@ -147,6 +147,15 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: an answer before the whole body is timed from the head`, async (t) => {
+    const ground = await layGround(t, [(s) => s.write(whole('abc'))], options)
+    const { text } = await ask(ground.edge.port, post('abcde').slice(0, -1))
+    t.equal(bodyOf(text), 'abc')
+    const [line] = (await logOf(ground)) as { firstByteUs: number; durationUs: number }[]
+    t.ok(line!.firstByteUs <= line!.durationUs, `${line!.firstByteUs} of ${line!.durationUs}`)
+    t.end()
+  })
+
   void t.test(`${means}: a handed-over request has its limits of time`, async (t) => {
     const ground = await layGround(t, [() => undefined], {
       isPlain,
