@@ -72,14 +72,27 @@ interface Return {
   /** The same disk again, or an empty one in its place. */
   readonly disk: 'thawed' | 'replaced'
   readonly group: string
+  /** The events of its return. */
+  readonly told: readonly string[]
 }
 
 const RETURNS: readonly Return[] = [
-  { name: 'thawed', disk: 'thawed', group: 'fallback: spread' },
-  { name: 'replaced by an empty disk', disk: 'replaced', group: 'fallback: spread' },
+  {
+    name: 'thawed, and all of its users are back at once',
+    disk: 'thawed',
+    group: 'rampUp: 60s',
+    told: ['return skipped'],
+  },
+  { name: 'replaced by an empty disk', disk: 'replaced', group: 'fallback: spread', told: [] },
+  {
+    name: 'replaced, and its users come back in steps',
+    disk: 'replaced',
+    group: 'rampUp: 2s',
+    told: ['return begun', 'return finished'],
+  },
 ]
 
-for (const { name, disk: kind, group } of RETURNS) {
+for (const { name, disk: kind, group, told } of RETURNS) {
   void t.test(`the mount check takes it out; its disk is ${name}`, async (t) => {
     const { disk, edge, cache, check, story, load } = await setUp(t, { group })
     const cacheBefore = (await check.health()).body.cache
@@ -96,6 +109,8 @@ for (const { name, disk: kind, group } of RETURNS) {
     await verdict(edge, 'up')
     const upAt = story.mark('back')
     const cacheAfter = (await check.health()).body.cache
+    const returning = (await edge.router.cache('cache-2')).returning
+    t.equal(returning !== undefined, told.includes('return begun'), 'in steps or at once')
     await delay(2500)
     const samples = await story.end(load)
 
@@ -134,7 +149,13 @@ for (const { name, disk: kind, group } of RETURNS) {
       kind === 'replaced',
       'storage is asked again for what an empty disk lost alone',
     )
-    t.equal((await edge.router.status()).workerRestarts, 0)
+    const { events, workerRestarts } = await edge.router.status()
+    const names = events.map(({ event }) => event).reverse()
+    t.strictSame(
+      names.filter((event) => event.startsWith('return')),
+      told,
+    )
+    t.equal(workerRestarts, 0)
   })
 }
 
