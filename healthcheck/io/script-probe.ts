@@ -17,38 +17,51 @@ export interface ScriptProber {
 }
 
 export function createScriptProber(components: ProbeComponents): ScriptProber {
-  /** Killed, and not gone yet: a process in the kernel's uninterruptible sleep stays. */
-  const lingering = new Map<string, number>()
+  /** Also one that was killed and is not gone yet: in the kernel's uninterruptible sleep it stays. */
+  const children = new Map<string, ChildProcess>()
+
+  function start(target: ScriptTarget, run: ProbeRun): void {
+    const { check, key } = target
+    const [program = '', ...rest] = check.command.map((word) => fill(word, target))
+    const refusal = scriptRefusal(program) ?? userRefusal(check.user)
+    if (refusal !== undefined) {
+      setImmediate(() => {
+        run.fail({ reason: refusal, blame: 'server' })
+      })
+      return
+    }
+    const child = launch(program, rest, check.user)
+    follow(child, check, run)
+    if (child.pid === undefined) return
+    children.set(key, child)
+    child.once('exit', () => children.delete(key))
+  }
 
   return {
     run(target, done) {
-      const { check, key } = target
       const run = new ProbeRun(components, { done })
-      const refuse = (reason: string): void => {
-        setImmediate(() => {
-          run.fail({ reason, blame: 'server' })
-        })
-      }
-      const [program = '', ...rest] = check.command.map((word) => fill(word, target))
-      const pid = lingering.get(key)
-      if (pid !== undefined) {
-        refuse(`its last run (process ${pid}) was killed and still has not ended`)
-        return run
-      }
-      const refusal = scriptRefusal(program) ?? userRefusal(check.user)
-      if (refusal !== undefined) {
-        refuse(refusal)
-        return run
-      }
-      const child = launch(program, rest, check.user)
-      follow(child, check, run)
-      if (child.pid !== undefined) {
-        lingering.set(key, child.pid)
-        child.once('exit', () => lingering.delete(key))
-      }
+      const former = children.get(target.key)
+      if (former === undefined) start(target, run)
+      else awaitEnd(former, target, run, start)
       return run
     },
   }
+}
+
+/** A run whose predecessor was killed: that ends with the next turn of the event loop, or never. */
+function awaitEnd(
+  former: ChildProcess,
+  target: ScriptTarget,
+  run: ProbeRun,
+  start: (target: ScriptTarget, run: ProbeRun) => void,
+): void {
+  const begin = (): void => {
+    start(target, run)
+  }
+  former.once('exit', begin)
+  run.onRelease(() => former.off('exit', begin))
+  const reason = `its last run (process ${former.pid}) was killed and still has not ended`
+  run.enterUntil(target.check.timeoutMs, reason)
 }
 
 function launch(program: string, rest: readonly string[], user: string | undefined): ChildProcess {
