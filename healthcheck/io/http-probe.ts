@@ -127,9 +127,11 @@ function readAnswer(
   const chunks: Buffer[] = []
   let keptBytes = 0
   let bodyBytes = 0
+  let pieceCount = 0
   const hash = wantsDigest(check) ? createHash('sha256') : undefined
   response.on('data', (chunk: Buffer) => {
     bodyBytes += chunk.length
+    pieceCount += 1
     hash?.update(chunk)
     if (keptBytes < LOOKED_AT_BYTES) {
       const kept = chunk.subarray(0, LOOKED_AT_BYTES - keptBytes)
@@ -139,6 +141,8 @@ function readAnswer(
     }
     if (bodyBytes > LONGEST_BODY_BYTES) {
       run.fail({ reason: 'the answer is longer than 16 MB', blame: 'server' })
+    } else if (pieceCount > MOST_PIECES) {
+      run.fail({ reason: `the answer comes in more than ${MOST_PIECES} pieces`, blame: 'server' })
     }
   })
   response.on('error', (error) => {
@@ -227,6 +231,8 @@ function joined(headers: http.IncomingHttpHeaders): Record<string, string> {
   return Object.fromEntries(entries) as Record<string, string>
 }
 
+/** Chunks and reads, of 1 KB on average in the longest body: each costs the prober's time. */
+const MOST_PIECES = 16 * 1024
 const LONGEST_HEAD_BYTES = 32 * 1024
 /** All that comes before an answer's body: interim heads, its own, and what was read with that. */
 const LONGEST_HEADS_BYTES = 4 * LONGEST_HEAD_BYTES

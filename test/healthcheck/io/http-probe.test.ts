@@ -201,6 +201,7 @@ for (const [name, start, endless, reason] of [
     'x=y;',
     /^not an HTTP answer \(HPE_CHUNK_EXTENSIONS_OVERFLOW\)$/,
   ],
+  ['tiny chunks', CHUNKED, '1\r\na\r\n', /^the answer comes in more than 16384 pieces$/],
   ['trailers', `${CHUNKED}0\r\n`, 'X: y\r\n', /^head too large$/],
   ['empty lines before the head', '', '\r\n', /^head too large$/],
 ] as const) {
