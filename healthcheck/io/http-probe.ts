@@ -69,14 +69,17 @@ function ask(
   const options = requestOptions(components, target, agent)
   const request = check.type === 'https' ? https.request(options) : http.request(options)
   run.onRelease(() => request.destroy())
+  // Not `reusedSocket`, which says no where the connection became free only after the request.
+  let isKept = false
   let isAnswering = false
   let headBytes = 0
   request.on('error', (error: NodeJS.ErrnoException) => {
-    const isStale = request.reusedSocket && !isAnswering && STALE.has(error.code ?? '')
+    const isStale = isKept && !isAnswering && STALE.has(error.code ?? '')
     if (isStale && !run.isOver) again()
     else run.failByError(error)
   })
   request.on('socket', (socket) => {
+    isKept = !socket.connecting
     followConnection(socket, check.type === 'https', run, limits)
     // Interim answers and empty lines are read by Node without a bound of its own.
     const onData = ({ length }: Buffer): void => {

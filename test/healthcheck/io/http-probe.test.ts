@@ -155,6 +155,24 @@ void t.test('what accepts and never answers fails by its first byte, in doubt', 
   t.ok(outcome.latencyMs >= 90)
 })
 
+void t.test(
+  'a check right behind another, on a connection that ends just then, is no failure',
+  async (t) => {
+    const port = await listen(t, (socket) => {
+      socket.once('data', () => socket.end(httpAnswer('200 OK', 'hello')))
+    })
+    const prober = createHttpProber(components)
+    t.teardown(() => {
+      prober.retain(new Set())
+    })
+    const target = targetOf(check({ reuse: true }), port)
+    const outcomes = await new Promise<Outcome[]>((resolve) => {
+      prober.run(target, (first) => prober.run(target, (second) => resolve([first, second])))
+    })
+    t.strictSame(outcomes.map(told), Array(2).fill({ result: 'passed', reason: 'status 200' }))
+  },
+)
+
 void t.test('a body that drips for ever fails by its last byte', async (t) => {
   const port = await listen(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
