@@ -671,6 +671,8 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     this.#upstream = undefined
     this.record.upstreamUs = micros(this.#lane.nowMs - this.#chosenAt)
     this.#leaveCache()
+    // The last bytes may come in spite of a pause; whom it serves next waits for its answer.
+    if (this.#isPaused) upstream?.resume()
     if (isClean && this.#answer.isKeepAlive) upstream?.release()
     else upstream?.destroy()
     this.#flush()
