@@ -145,6 +145,34 @@ export function describePhotoServer(isPlain: boolean): void {
     },
   )
 
+  void t.test(`${means}: a burst of pipelined requests loses no line of the log`, async (t) => {
+    const { edge } = await ground(t, [(socket) => socket.write(whole('x'))])
+    const many = 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(20_000)
+    const answer = await ask(edge.port, many + get('/u/1/p'))
+    t.equal(answer.text.match(/HTTP\/1.1 404/g)?.length, 20_000)
+    t.match(answer.text, /HTTP\/1.1 200/)
+    t.equal(edge.counters.global[GLOBAL.logLinesLost], 0)
+    t.end()
+  })
+
+  void t.test(`${means}: a head in two pieces leaves its connection readable`, async (t) => {
+    const body = pattern(50_000)
+    const { edge, origins } = await ground(t, [
+      (socket) => {
+        const answer = whole(body)
+        socket.write(answer.subarray(0, 20))
+        // More than the buffer that pieces are put together in takes at once.
+        setTimeout(() => socket.write(answer.subarray(20)), 20)
+      },
+    ])
+    for (let i = 0; i < 3; i++) {
+      const { text } = await ask(edge.port, get('/u/1/p'))
+      t.ok(Buffer.from(bodyOf(text), 'latin1').equals(body))
+    }
+    t.equal(origins[0]!.connectionCount, 1)
+    t.end()
+  })
+
   void t.test(`${means}: a refused cache is passed over before the first byte`, async (t) => {
     const both = await ground(t, [(s) => s.write(whole('a')), (s) => s.write(whole('b'))])
     const user = await homeOf(both, 0)
