@@ -64,7 +64,8 @@ export function createSecureListener(init: SecureListenerInit): SecureListener {
     cert: first?.certificate,
     key: first?.key,
     ...(ticketKeys !== undefined && { ticketKeys: Buffer.from(ticketKeys) }),
-    ALPNProtocols: ['http/1.1'],
+    // A client that offers other protocols only is refused: it would not understand the answer.
+    ALPNProtocols: ['http/1.1', 'http/1.0'],
     handshakeTimeout: listener.timeouts.headMs,
     // One certificate needs no look-up, and its handshakes no detour through it.
     ...(pairs.length > 1 && {

@@ -69,6 +69,9 @@ void t.test(
     t.equal(await nameShown(tlsPort, 'b.example.com'), 'b.example.com')
     t.equal(await nameShown(tlsPort, 'a.example.com'), 'a.example.com')
     t.equal(await nameShown(tlsPort, 'unknown.example.com'), 'a.example.com')
+  t.equal(await protocolAgreed(tlsPort, ['h2', 'http/1.1', 'http/1.0']), 'http/1.1')
+  t.equal(await protocolAgreed(tlsPort, ['http/1.0']), 'http/1.0')
+  await t.rejects(protocolAgreed(tlsPort, ['h2']), /no application protocol/)
 
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const session = await sessionOf(tlsPort, maxVersion)
@@ -235,6 +238,14 @@ async function gone(pid: number): Promise<void> {
 async function opened(socket: TLSSocket): Promise<TLSSocket> {
   await once(socket, 'secureConnect')
   return socket
+}
+
+async function protocolAgreed(port: number, ALPNProtocols: string[]): Promise<unknown> {
+  const socket = await opened(
+    connect({ port, host: '127.0.0.1', ALPNProtocols, rejectUnauthorized: false }),
+  )
+  socket.destroy()
+  return socket.alpnProtocol
 }
 
 async function nameShown(port: number, servername: string): Promise<string> {
