@@ -8,11 +8,17 @@ import koffi from 'koffi'
  */
 export function sendNow(fd: number, buffer: Buffer, start: number, end: number): number {
   const from = addressOf(buffer) + start
-  return Math.max(0, send?.(fd, from, end - start, MSG_DONTWAIT | MSG_NOSIGNAL) ?? 0)
+  return Math.max(0, calls?.send(fd, from, end - start, MSG_DONTWAIT | MSG_NOSIGNAL) ?? 0)
 }
 
-/** Whether this system has the call. */
-export const canSendNow = (): boolean => send !== undefined
+/** Whether this system has the calls. */
+export const canSendNow = (): boolean => calls !== undefined
+
+/** Bytes that the kernel holds of a socket's until its peer has taken them (SIOCOUTQ). */
+export function untakenBytes(fd: number): number {
+  const out = new Int32Array(1)
+  return calls?.ioctl(fd, SIOCOUTQ, out) === 0 ? (out[0] ?? 0) : 0
+}
 
 /** Where the buffer lies; remembered for the few that most is sent from. */
 function addressOf(buffer: Buffer): number {
@@ -29,10 +35,18 @@ function addressOf(buffer: Buffer): number {
 
 type Send = (fd: number, address: number, length: number, flags: number) => number
 
-function loadSend(): Send | undefined {
+interface Calls {
+  readonly send: Send
+  readonly ioctl: (fd: number, request: number, value: Int32Array) => number
+}
+
+function loadCalls(): Calls | undefined {
   try {
-    const type = 'intptr_t send(int fd, intptr_t bytes, size_t length, int flags)'
-    return koffi.load('libc.so.6').func(type) as Send
+    const libc = koffi.load('libc.so.6')
+    return {
+      send: libc.func('intptr_t send(int fd, intptr_t bytes, size_t length, int flags)') as Send,
+      ioctl: libc.func('int ioctl(int fd, unsigned long request, int *value)') as Calls['ioctl'],
+    }
   } catch {
     return undefined
   }
@@ -41,7 +55,8 @@ function loadSend(): Send | undefined {
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 const KNOWN = 4
-const send = loadSend()
+const SIOCOUTQ = 0x5411
+const calls = loadCalls()
 const buffers: (Buffer | undefined)[] = Array.from({ length: KNOWN })
 const addresses: number[] = Array.from({ length: KNOWN }, () => 0)
 let latest = 0

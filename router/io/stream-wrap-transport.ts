@@ -13,7 +13,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import type { BufferPool } from './buffer-pool.ts'
-import { canSendNow, sendNow } from './send-now.ts'
+import { canSendNow, sendNow, untakenBytes } from './send-now.ts'
 import { WRITE } from './transport.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
 
@@ -112,7 +112,10 @@ class StreamWrapTransport implements Transport {
   }
 
   get queuedBytes(): number {
-    return this.#handle?.writeQueueSize ?? 0
+    const handle = this.#handle
+    if (handle === undefined || this.socket.destroyed) return 0
+    // libuv goes on only when a third of the kernel's buffer is free: megabytes, to a slow client.
+    return handle.writeQueueSize + untakenBytes(handle.fd)
   }
 
   write(buffer: Buffer, start: number, end: number): WriteOutcome {

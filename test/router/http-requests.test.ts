@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import t from 'tap'
 import { GLOBAL } from '../../router/core/counters.ts'
 import {
@@ -212,6 +213,34 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.match(await logOf(ground), [{ status: 200, end: 'client slow' }])
     t.end()
   })
+
+  // Over the public API nobody knows what the kernel holds: there a client is slow sooner.
+  if (!isPlain) {
+    void t.test(`${means}: a client that takes little, but something, is served on`, async (t) => {
+      const ground = await layGround(t, [(s) => s.write(whole(Buffer.alloc(20_000_000)))], {
+        isPlain,
+        listener: 'timeouts: { send: 600ms }',
+      })
+      const end = performance.now() + 3000
+      const slow = connect({
+        port: ground.edge.port,
+        host: '127.0.0.1',
+        onread: {
+          buffer: Buffer.alloc(16 * 1024),
+          callback: () => {
+            setTimeout(() => slow.resume(), performance.now() < end ? 15 : 0)
+            return false
+          },
+        },
+      })
+      slow.on('error', () => undefined)
+      slow.write(get('/u/1/p'))
+      await new Promise((resolve) => slow.once('close', resolve))
+      t.ok(performance.now() > end, 'it takes longer than any wait')
+      t.match(await logOf(ground), [{ status: 200, end: 'complete', bytes: 20_000_000 }])
+      t.end()
+    })
+  }
 
   void t.test(`${means}: retries stay within the budget and three attempts`, async (t) => {
     const reset = (s: { resetAndDestroy(): unknown }) => s.resetAndDestroy()
