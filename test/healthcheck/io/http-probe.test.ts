@@ -167,7 +167,11 @@ void t.test(
     })
     const target = targetOf(check({ reuse: true }), port)
     const outcomes = await new Promise<Outcome[]>((resolve) => {
-      prober.run(target, (first) => prober.run(target, (second) => resolve([first, second])))
+      prober.run(target, (first) => {
+        prober.run(target, (second) => {
+          resolve([first, second])
+        })
+      })
     })
     t.strictSame(outcomes.map(told), Array(2).fill({ result: 'passed', reason: 'status 200' }))
   },

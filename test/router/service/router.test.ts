@@ -69,9 +69,9 @@ void t.test(
     t.equal(await nameShown(tlsPort, 'b.example.com'), 'b.example.com')
     t.equal(await nameShown(tlsPort, 'a.example.com'), 'a.example.com')
     t.equal(await nameShown(tlsPort, 'unknown.example.com'), 'a.example.com')
-  t.equal(await protocolAgreed(tlsPort, ['h2', 'http/1.1', 'http/1.0']), 'http/1.1')
-  t.equal(await protocolAgreed(tlsPort, ['http/1.0']), 'http/1.0')
-  await t.rejects(protocolAgreed(tlsPort, ['h2']), /no application protocol/)
+    t.equal(await protocolAgreed(tlsPort, ['h2', 'http/1.1', 'http/1.0']), 'http/1.1')
+    t.equal(await protocolAgreed(tlsPort, ['http/1.0']), 'http/1.0')
+    await t.rejects(protocolAgreed(tlsPort, ['h2']), /no application protocol/)
 
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const session = await sessionOf(tlsPort, maxVersion)
