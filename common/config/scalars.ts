@@ -161,6 +161,15 @@ export const SCALARS = {
     want: 'the path of a file',
     blank: '',
   },
+  mountPoint: {
+    // As the kernel names it: no slash twice, and none at the end.
+    parse: (text: string) =>
+      /^\/[^\u0000]*$/.test(text)
+        ? text.replaceAll(/\/+/g, '/').replace(/(?<=.)\/$/s, '')
+        : undefined,
+    want: 'where something is mounted: it begins with "/"',
+    blank: '/',
+  },
   urlPath: {
     parse: words(/^\/[!-~]*$/),
     want: 'a path: it begins with "/" and holds no space',

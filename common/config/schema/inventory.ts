@@ -55,7 +55,7 @@ export const poolSchema = map({
 })
 
 const mountSchema = map({
-  path: other('urlPath'),
+  path: other('mountPoint'),
   source: optional(other('someText')),
   type: optional(name()),
   options: list(other('someText'), { default: [] }),
