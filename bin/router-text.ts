@@ -73,7 +73,7 @@ function stateWords(cache: CacheStatus): string {
 
 function weightWords({ weight, configuredWeight, factor, state }: CacheStatus): string {
   const base = weight === configuredWeight ? `${weight}` : `${weight} (${configuredWeight})`
-  return state === 'up' && factor < 1 ? `${base} x${figure(factor)}` : base
+  return state === 'up' && factor < 1 ? `${base} x${Number(factor.toFixed(3))}` : base
 }
 
 function reasonWords({ reason, held, returning, suspectIn }: CacheStatus, nowMs: number): string {

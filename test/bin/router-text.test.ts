@@ -56,6 +56,12 @@ void t.test('a cache that takes its users back in steps says how far it is, and 
   t.end()
 })
 
+void t.test('seven of eight mounts are told as they are', (t) => {
+  const lines = statusText({ ...sampleStatus, caches: [{ ...sampleCache, factor: 0.875 }] }, 0, 80)
+  t.match(lines.join('\n'), / 1 x0\.875 /)
+  t.end()
+})
+
 void t.test('a drained cache, and one with another weight, say so', (t) => {
   t.strictSame(
     changedText({
