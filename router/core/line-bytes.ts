@@ -102,34 +102,7 @@ export function putJson(
   limit: number,
 ): number {
   if (isPlain(bytes, from, to) && to - from <= limit) return putRange(out, at, bytes, from, to)
-  return putEscapedJson(out, at, bytes, from, to, at + limit - 9)
-}
-
-function putEscapedJson(
-  out: Uint8Array,
-  start: number,
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  stop: number,
-): number {
-  let at = start
-  for (let i = from; i < to; i++) {
-    if (at > stop) return put(out, at, DOTS)
-    const byte = bytes[i]!
-    if (ESCAPED[byte] === 0) out[at++] = byte
-    else if (byte === 0x22 || byte === 0x5c) {
-      out[at] = 0x5c
-      out[at + 1] = byte
-      at += 2
-    } else {
-      at = put(out, at, UNICODE)
-      out[at] = LOWER_HEX[byte >>> 4]!
-      out[at + 1] = LOWER_HEX[byte & 15]!
-      at += 2
-    }
-  }
-  return at
+  return putEscaped(out, at, bytes, from, to, limit, JSON_ESCAPES)
 }
 
 /** As `putJson`, escaped as nginx's combined format does. */
@@ -142,29 +115,25 @@ export function putHex(
   limit: number,
 ): number {
   if (isPlain(bytes, from, to) && to - from <= limit) return putRange(out, at, bytes, from, to)
-  return putEscapedHex(out, at, bytes, from, to, at + limit - 7)
+  return putEscaped(out, at, bytes, from, to, limit, HEX_ESCAPES)
 }
 
-function putEscapedHex(
+function putEscaped(
   out: Uint8Array,
   start: number,
   bytes: Uint8Array,
   from: number,
   to: number,
-  stop: number,
+  limit: number,
+  escapes: Escapes,
 ): number {
+  const stop = start + limit - escapes.longest - DOTS.length
   let at = start
   for (let i = from; i < to; i++) {
     if (at > stop) return put(out, at, DOTS)
     const byte = bytes[i]!
     if (ESCAPED[byte] === 0) out[at++] = byte
-    else {
-      out[at] = 0x5c
-      out[at + 1] = 0x78
-      out[at + 2] = UPPER_HEX[byte >>> 4]!
-      out[at + 3] = UPPER_HEX[byte & 15]!
-      at += 4
-    }
+    else at = put(out, at, escapes.of[byte]!)
   }
   return at
 }
@@ -209,9 +178,24 @@ const ESCAPED = new Uint8Array(256).map((_, byte) =>
   byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c ? 1 : 0,
 )
 
-const UNICODE = ascii('\\u00')
-const LOWER_HEX = ascii('0123456789abcdef')
-const UPPER_HEX = ascii('0123456789ABCDEF')
+/** What is written for each byte that must be escaped. */
+interface Escapes {
+  readonly of: readonly Uint8Array[]
+  readonly longest: number
+}
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, '0')
+const everyByte = Array.from({ length: 256 }, (_, byte) => byte)
+const JSON_ESCAPES: Escapes = {
+  of: everyByte.map((byte) =>
+    ascii(byte === 0x22 || byte === 0x5c ? `\\${String.fromCharCode(byte)}` : `\\u00${hex(byte)}`),
+  ),
+  longest: 6,
+}
+const HEX_ESCAPES: Escapes = {
+  of: everyByte.map((byte) => ascii(`\\x${hex(byte).toUpperCase()}`)),
+  longest: 4,
+}
 export const DASH = ascii('-')
 export const DOT = ascii('.')
 const DOTS = ascii('...')
