@@ -101,8 +101,7 @@ export function putJson(
   to: number,
   limit: number,
 ): number {
-  if (isPlain(bytes, from, to) && to - from <= limit) return putRange(out, at, bytes, from, to)
-  return putEscaped(out, at, bytes, from, to, limit, JSON_ESCAPES)
+  return putText(out, at, bytes, from, to, limit, JSON_ESCAPES)
 }
 
 /** As `putJson`, escaped as nginx's combined format does. */
@@ -114,8 +113,20 @@ export function putHex(
   to: number,
   limit: number,
 ): number {
-  if (isPlain(bytes, from, to) && to - from <= limit) return putRange(out, at, bytes, from, to)
-  return putEscaped(out, at, bytes, from, to, limit, HEX_ESCAPES)
+  return putText(out, at, bytes, from, to, limit, HEX_ESCAPES)
+}
+
+function putText(
+  out: Uint8Array,
+  at: number,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  limit: number,
+  escapes: Escapes,
+): number {
+  const end = to - from <= limit ? putPlain(out, at, bytes, from, to) : -1
+  return end < 0 ? putEscaped(out, at, bytes, from, to, limit, escapes) : end
 }
 
 function putEscaped(
@@ -138,34 +149,37 @@ function putEscaped(
   return at
 }
 
-/** Whether nothing in the range has to be escaped; four at a time: this is most of a line's cost. */
-function isPlain(bytes: Uint8Array, from: number, to: number): boolean {
-  let found = 0
-  let i = from
-  for (; i + 3 < to; i += 4) {
-    found |=
-      ESCAPED[bytes[i]!]! |
-      ESCAPED[bytes[i + 1]!]! |
-      ESCAPED[bytes[i + 2]!]! |
-      ESCAPED[bytes[i + 3]!]!
-  }
-  for (; i < to; i++) found |= ESCAPED[bytes[i]!]!
-  return found === 0
-}
-
-function putRange(
+/**
+ * Copies the range; -1 where a byte of it has to be escaped. Four at a time and no view of the
+ * range: this is most of a line's cost.
+ */
+function putPlain(
   out: Uint8Array,
-  at: number,
+  start: number,
   bytes: Uint8Array,
   from: number,
   to: number,
 ): number {
-  if (to - from > 32) {
-    out.set(bytes.subarray(from, to), at)
-    return at + to - from
+  let found = 0
+  let at = start
+  let i = from
+  for (; i + 3 < to; i += 4, at += 4) {
+    const a = bytes[i]!
+    const b = bytes[i + 1]!
+    const c = bytes[i + 2]!
+    const d = bytes[i + 3]!
+    out[at] = a
+    out[at + 1] = b
+    out[at + 2] = c
+    out[at + 3] = d
+    found |= ESCAPED[a]! | ESCAPED[b]! | ESCAPED[c]! | ESCAPED[d]!
   }
-  for (let i = from; i < to; i++) out[at + i - from] = bytes[i]!
-  return at + to - from
+  for (; i < to; i++) {
+    const byte = bytes[i]!
+    out[at++] = byte
+    found |= ESCAPED[byte]!
+  }
+  return found === 0 ? at : -1
 }
 
 /** A constant's bytes. */
