@@ -3,7 +3,7 @@ import { printable, spanInWords } from './blame.ts'
 import { NOTHING_TOLD } from './outcome.ts'
 import type { NotPassed, Outcome, Told } from './outcome.ts'
 
-/** A whole answer, as far as it is looked at. */
+/** An answer, as far as it is looked at; a whole one, unless its status alone decides. */
 export interface Answer {
   readonly status: number
   /** Names in lower case; repeated fields joined by `, `. */
@@ -31,11 +31,17 @@ export function judgeAnswer(
   return check.type === 'photo' ? judgePhoto(check, answer) : judgeHttp(check, answer, regex)
 }
 
+/** Is the status alone the server's own word that it is down, whatever becomes of the body? */
+export function isTrusted(check: HttpCheckConfig | PhotoCheckConfig, status: number): boolean {
+  if (check.type === 'photo') return false
+  return check.trustStatus.includes(status) && !check.status.includes(status)
+}
+
 function judgeHttp(check: HttpCheckConfig, answer: Answer, regex: RegExp | undefined): Outcome {
   const told = readTold(answer.body)
   if (!check.status.includes(answer.status)) {
-    const isExplicit = check.trustStatus.includes(answer.status)
-    return failed(answer, statusReason(answer, told.reason), told, isExplicit)
+    const reason = statusReason(answer, told.reason)
+    return failed(answer, reason, told, isTrusted(check, answer.status))
   }
   const wrong = wrongHeader(check, answer) ?? wrongBody(check, answer, regex)
   if (wrong !== undefined) return failed(answer, wrong, told)

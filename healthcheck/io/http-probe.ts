@@ -5,7 +5,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import type { Duplex } from 'node:stream'
 import type { HttpCheckConfig, PhotoCheckConfig } from '../../common/config/config.ts'
-import { LONGEST_BODY_BYTES, LOOKED_AT_BYTES, judgeAnswer } from '../core/answer.ts'
+import { LONGEST_BODY_BYTES, LOOKED_AT_BYTES, isTrusted, judgeAnswer } from '../core/answer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { ProbeTarget } from '../core/probe-plan.ts'
 import { ProbeRun } from './probe-run.ts'
@@ -131,7 +131,21 @@ function readAnswer(
   let keptBytes = 0
   let bodyBytes = 0
   let pieceCount = 0
-  const hash = wantsDigest(check) ? createHash('sha256') : undefined
+  const { statusCode: status = 0 } = response
+  const isDecided = isTrusted(check, status)
+  const hash = !isDecided && wantsDigest(check) ? createHash('sha256') : undefined
+  const judge = (): Outcome => {
+    const answer = {
+      status,
+      headers: joined(response.headers),
+      body: Buffer.concat(chunks).toString(),
+      bodyBytes,
+      sha256: hash?.digest('hex'),
+      ...run.measure(),
+    }
+    return judgeAnswer(check, answer, regexOf(check))
+  }
+  if (isDecided) run.decide(judge)
   response.on('data', (chunk: Buffer) => {
     bodyBytes += chunk.length
     pieceCount += 1
@@ -142,7 +156,9 @@ function readAnswer(
       chunks.push(Buffer.from(kept))
       keptBytes += kept.length
     }
-    if (bodyBytes > LONGEST_BODY_BYTES) {
+    if (isDecided && keptBytes === LOOKED_AT_BYTES) {
+      run.finish(judge())
+    } else if (bodyBytes > LONGEST_BODY_BYTES) {
       run.fail({ reason: 'the answer is longer than 16 MB', blame: 'server' })
     } else if (pieceCount > MOST_PIECES) {
       run.fail({ reason: `the answer comes in more than ${MOST_PIECES} pieces`, blame: 'server' })
@@ -152,15 +168,7 @@ function readAnswer(
     run.failByError(error)
   })
   response.on('end', () => {
-    const answer = {
-      status: response.statusCode ?? 0,
-      headers: joined(response.headers),
-      body: Buffer.concat(chunks).toString(),
-      bodyBytes,
-      sha256: hash?.digest('hex'),
-      ...run.measure(),
-    }
-    run.finish(judgeAnswer(check, answer, regexOf(check)))
+    run.finish(judge())
   })
 }
 

@@ -42,6 +42,7 @@ export class ProbeRun {
   #isExpiring = false
   #isOver = false
   #release: (() => void) | undefined
+  #decided: (() => Outcome) | undefined
 
   constructor(components: ProbeComponents, init: { done: (outcome: Outcome) => void }) {
     this.#components = components
@@ -96,8 +97,13 @@ export class ProbeRun {
     this.#done(outcome)
   }
 
+  /** The outcome is certain but for its words: whatever fails from now on, it is this one. */
+  decide(outcome: () => Outcome): void {
+    this.#decided = outcome
+  }
+
   fail(failure: Failure): void {
-    this.finish(this.#notPassed(failure))
+    this.finish(this.#decided?.() ?? this.#notPassed(failure))
   }
 
   failByError(error: NodeJS.ErrnoException): void {

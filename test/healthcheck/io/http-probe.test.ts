@@ -147,6 +147,56 @@ void t.test('a trusted status is explicit, another is not', async (t) => {
 
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
 const timeouts = { connectMs: 60, firstByteMs: 90, lastByteMs: 150 }
+const SAID = '{"status":"down","reason":"disk gone"}'
+const WORD = '503 No\r\nTransfer-Encoding: chunked\r\n\r\n26\r\n' + SAID + '\r\n'
+
+for (const [name, start, more, how, reason] of [
+  ['that drips for ever', WORD, '1\r\n \r\n', 'drip', 'status 503: disk gone'],
+  ['that never comes', '503 No\r\nContent-Length: 9\r\n\r\n', '', 'drip', 'status 503'],
+  ['that has no end', '503 No\r\n\r\n', ' '.repeat(1 << 20), 'pour', 'status 503'],
+  ['of endless tiny chunks', WORD, '1\r\n \r\n'.repeat(2000), 'pour', 'status 503: disk gone'],
+  ['that is garbage', WORD, 'what?', 'drip', 'status 503: disk gone'],
+  ['that is cut', WORD, '', 'reset', 'status 503: disk gone'],
+] as const) {
+  void t.test(`a trusted status is the server's own word with a body ${name}`, async (t) => {
+    let sentBytes = 0
+    const port = await listen(t, (socket) => {
+      const send = (text: string): boolean => {
+        sentBytes += text.length
+        return socket.write(text)
+      }
+      const pour = (): void => {
+        while (!socket.destroyed && send(more));
+      }
+      socket.once('data', () => {
+        send(`HTTP/1.1 ${start}`)
+        const timer = setInterval(() => {
+          if (how === 'drip') send(more)
+          if (how === 'reset') socket.resetAndDestroy()
+        }, 20)
+        socket.on('drain', pour).on('close', () => {
+          clearInterval(timer)
+        })
+        if (how === 'pour') pour()
+      })
+    })
+    const digest = { body: { type: 'sha256', digest: '00' } } as const
+    for (const changes of [{}, digest]) {
+      const { latencyMs, ...outcome } = await ask(port, { timeouts, ...changes })
+      t.match(outcome, { result: 'failed', isExplicit: true, blame: 'server', reason })
+      t.equal(outcome.reason, reason)
+      t.ok(latencyMs < 150 + 500, `in time, after ${latencyMs} ms`)
+    }
+    t.ok(sentBytes < 16 << 20, `${sentBytes} bytes were sent, its end was not waited for`)
+  })
+}
+
+void t.test('a status that is expected is no word of the server, trusted or not', async (t) => {
+  const port = await listen(t, answering(httpAnswer('503 No', SAID)))
+  t.match(await ask(port, { status: [503] }), { result: 'passed' })
+  const wrong = await ask(port, { status: [503], body: { type: 'contains', text: 'well' } })
+  t.match(wrong, { result: 'failed', isExplicit: false })
+})
 
 void t.test('what accepts and never answers fails by its first byte, in doubt', async (t) => {
   const port = await listen(t, () => undefined)
