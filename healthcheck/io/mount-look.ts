@@ -1,9 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import {
-  closeSync,
   constants,
   fsyncSync,
-  openSync,
   readFileSync,
   readSync,
   realpathSync,
@@ -17,6 +15,7 @@ import { isReadOnly, mountAt, parseMountInfo } from '../core/mount-info.ts'
 import type { MountEntry } from '../core/mount-info.ts'
 import { failedReport } from '../core/mount-report.ts'
 import type { MountFailure, MountReport, MountSpace } from '../core/mount-report.ts'
+import { withFile } from './regular-file.ts'
 
 /**
  * One real look at a mount. Blocks for as long as the disk does, perhaps for ever: only to be
@@ -127,15 +126,6 @@ function tryDisk(path: string): number | MountFailure {
   }
 }
 
-function withFile(file: string, flags: number, use: (descriptor: number) => void): void {
-  const descriptor = openSync(file, flags, 0o600)
-  try {
-    use(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
 /** The identity kept in the mount; a mount without one gets a new one. */
 function keepToken(path: string): string {
   const file = join(path, TOKEN_FILE)
@@ -152,7 +142,9 @@ function keepToken(path: string): string {
 
 function readToken(file: string): string | undefined {
   try {
-    const text = readFileSync(file, 'latin1').slice(0, 64).trim()
+    const start = Buffer.alloc(64)
+    const length = withFile(file, constants.O_RDONLY, (descriptor) => readSync(descriptor, start))
+    const text = start.toString('latin1', 0, length).trim()
     return /^[0-9a-f]{16}$/.test(text) ? text : undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined

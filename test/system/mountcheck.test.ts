@@ -3,12 +3,14 @@
 // it, and how long it took to notice.
 
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { MountAnswerBody } from '../../healthcheck/core/mount-answer.ts'
+import { PROBE_FILE, TOKEN_FILE } from '../../healthcheck/io/mount-look.ts'
 import { Disk, sh } from './kit/disk.ts'
 import { Mountcheck } from './kit/mountcheck.ts'
 import { freePorts } from './kit/ports.ts'
@@ -185,6 +187,30 @@ void t.test(
     await notices(t, check, 200, /^all is well$/)
   },
 )
+
+void t.test('a pipe in place of a file is said so, and nothing hangs on it', async (t) => {
+  const sha256 = createHash('sha256').update('canary').digest('hex')
+  const canary = `, canary: { file: canary.jpg, sha256: ${sha256} }`
+  const { disk, check } = await setUp(t, { mount: canary })
+  await disk.mount()
+  const at = (name: string): string => path.join(disk.mountPoint, name)
+  fs.writeFileSync(at('canary.jpg'), 'canary')
+  await notices(t, check, 200, /^all is well$/)
+  const lookers = check.lookers()
+  for (const [name, what] of [
+    ['canary.jpg', 'has a canary file that cannot be read'],
+    [TOKEN_FILE, "cannot keep the cache's identity"],
+    [PROBE_FILE, 'cannot be written'],
+  ] as const) {
+    await sh(
+      `cp ${at('canary.jpg')} ${at('kept')}; mkfifo ${at('pipe')}; mv ${at('pipe')} ${at(name)}`,
+    )
+    await notices(t, check, 503, new RegExp(` ${what}: ${name} is not a regular file$`))
+    await sh(name === 'canary.jpg' ? `mv ${at('kept')} ${at(name)}` : `rm ${at(name)}`)
+    await notices(t, check, 200, /^all is well$/)
+  }
+  t.same(check.lookers(), lookers, 'the same process looked all the time')
+})
 
 void t.test('a device that is pulled out', async (t) => {
   const { disk, check } = await setUp(t)

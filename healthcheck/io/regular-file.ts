@@ -1,0 +1,30 @@
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { basename } from 'node:path'
+
+/**
+ * Opens a file for as long as `use` takes. A pipe, a device or anything else in its place is an
+ * error: it may have no other end, or no end at all.
+ */
+export function withFile<T>(file: string, flags: number, use: (descriptor: number) => T): T {
+  const descriptor = openRegular(file, flags)
+  try {
+    return use(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function openRegular(file: string, flags: number): number {
+  let descriptor: number | undefined
+  try {
+    // Not to wait for a pipe's other end; regular files are read and written as ever.
+    descriptor = openSync(file, flags | constants.O_NONBLOCK, 0o600)
+    if (fstatSync(descriptor).isFile()) return descriptor
+  } catch (error) {
+    // A disk that is gone says the same as a socket, or a pipe that nobody reads.
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENXIO' || statSync(file).isFile()) throw error
+  }
+  if (descriptor !== undefined) closeSync(descriptor)
+  throw new Error(`${basename(file)} is not a regular file`)
+}
