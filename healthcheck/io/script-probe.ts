@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import type { ScriptCheckConfig } from '../../common/config/config.ts'
 import { errorFailure } from '../core/blame.ts'
 import type { Outcome } from '../core/outcome.ts'
@@ -8,6 +9,7 @@ import { judgeScript, scriptTimeout } from '../core/script-outcome.ts'
 import { ProbeRun } from './probe-run.ts'
 import type { ProbeComponents, RunningProbe } from './probe-run.ts'
 import { findUser, scriptRefusal } from './script-file.ts'
+import { createScriptKiller, killProcess } from './script-killer.ts'
 
 type ScriptTarget = ProbeTarget & { readonly check: ScriptCheckConfig }
 
@@ -19,6 +21,7 @@ export interface ScriptProber {
 export function createScriptProber(components: ProbeComponents): ScriptProber {
   /** Also one that was killed and is not gone yet: in the kernel's uninterruptible sleep it stays. */
   const children = new Map<string, ChildProcess>()
+  const killer = createScriptKiller()
 
   function start(target: ScriptTarget, run: ProbeRun): void {
     const { check, key } = target
@@ -30,9 +33,18 @@ export function createScriptProber(components: ProbeComponents): ScriptProber {
       })
       return
     }
-    const child = launch(program, rest, check.user)
+    const mark = randomUUID()
+    const child = launch(program, rest, check.user, mark)
+    const { pid } = child
     follow(child, check, run)
-    if (child.pid === undefined) return
+    if (pid === undefined) return
+    run.onRelease(() => {
+      const hasEnded = child.exitCode !== null || child.signalCode !== null
+      // What has detached itself from a script that came to its end was meant to stay.
+      if (hasEnded) killProcess(-pid)
+      else killer.kill(pid, `${MARK}=${mark}`)
+      child.stdout?.destroy()
+    })
     children.set(key, child)
     child.once('exit', () => children.delete(key))
   }
@@ -64,13 +76,18 @@ function awaitEnd(
   run.enterUntil(target.check.timeoutMs, reason)
 }
 
-function launch(program: string, rest: readonly string[], user: string | undefined): ChildProcess {
+function launch(
+  program: string,
+  rest: readonly string[],
+  user: string | undefined,
+  mark: string,
+): ChildProcess {
   const identity = user === undefined ? undefined : findUser(user)
   const mayChange = process.geteuid?.() === 0 && identity !== undefined
   return spawn(program, rest, {
     cwd: '/',
     detached: true,
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C' },
+    env: { PATH, LANG: 'C', [MARK]: mark },
     stdio: ['ignore', 'pipe', 'ignore'],
     ...(mayChange && identity),
   })
@@ -82,11 +99,6 @@ function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): v
     output = (output + chunk.toString('latin1')).slice(-KEPT_OUTPUT)
   })
   run.enterUntil(check.timeoutMs, scriptTimeout(check.timeoutMs))
-  // Also after a good end: nothing that the script left behind may pile up.
-  run.onRelease(() => {
-    killGroup(child)
-    child.stdout?.destroy()
-  })
   child.on('error', (error: NodeJS.ErrnoException) => {
     run.fail(errorFailure(error.code ?? 'ERROR', error.message, 'connect'))
   })
@@ -103,15 +115,6 @@ function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): v
   })
 }
 
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return
-  try {
-    process.kill(-child.pid, 'SIGKILL')
-  } catch {
-    // ESRCH: the whole group is gone, which is what was wanted.
-  }
-}
-
 function userRefusal(user: string | undefined): string | undefined {
   if (user === undefined) return undefined
   const identity = findUser(user)
@@ -125,3 +128,6 @@ const fill = (word: string, { address, port }: ProbeTarget): string =>
   word.replaceAll('{address}', address).replaceAll('{port}', port === undefined ? '' : String(port))
 
 const KEPT_OUTPUT = 4096
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** The variable that tells the processes of one run from all others. */
+const MARK = 'PHOTOEDGE_SCRIPT'

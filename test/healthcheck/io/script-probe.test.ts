@@ -74,6 +74,46 @@ void t.test(
   },
 )
 
+for (const [name, line] of [
+  ['has made a session of its own', 'setsid'],
+  ['has cleared its environment, too', 'setsid env -i'],
+] as const) {
+  void t.test(`a killed script's descendant that ${name} is killed with it`, async (t) => {
+    const file = join(t.testdir({}), 'pid')
+    // It is a grandchild, and its parent stays.
+    const descendant = `(${line} /bin/sh -c 'echo $$ > ${file}; exec sleep 100'; :) & sleep 100`
+    t.match(await shell(descendant, { timeoutMs: 500 }), { result: 'failed' })
+    t.ok(await isGone(Number(readFileSync(file, 'utf8'))))
+  })
+}
+
+void t.test('what a killed script has orphaned in another session is killed, too', async (t) => {
+  const file = join(t.testdir({}), 'pids')
+  const orphan = `(setsid /bin/sh -c 'echo $$ >> ${file}; exec sleep 100' &)`
+  const own = createScriptProber(components)
+  const runs = ['a', 'b', 'c'].map((name) => {
+    const command = ['/bin/sh', '-c', `${orphan}; sleep 100`, name]
+    const target = script(command, { timeoutMs: 500 })
+    return outcomeOf((done) => own.run({ ...target, key: name }, done))
+  })
+  for (const { result } of await Promise.all(runs)) t.equal(result, 'failed')
+  const pids = readFileSync(file, 'utf8').trim().split('\n').map(Number)
+  t.equal(pids.length, 3)
+  for (const pid of pids) t.ok(await isGone(pid), `process ${pid} is gone`)
+})
+
+void t.test('a daemon that a script has started is left alone when the script ends', async (t) => {
+  const file = join(t.testdir({}), 'pid')
+  const daemon = `setsid /bin/sh -c 'echo $$ > ${file}; exec sleep 100' &`
+  const line = `${daemon} while ! test -s ${file}; do sleep 0.01; done`
+  t.match(await shell(line), { result: 'passed' })
+  // A killed one's orphans are looked for, and this is none of them.
+  t.match(await shell('sleep 100', { timeoutMs: 100 }), { result: 'failed' })
+  const pid = Number(readFileSync(file, 'utf8'))
+  t.notOk(await isGone(pid, 20), 'it lives')
+  process.kill(pid, 'SIGKILL')
+})
+
 void t.test(
   'a script that never stops writing is killed, and its words are not kept',
   async (t) => {
@@ -171,8 +211,8 @@ void t.test('a script runs as the user given, or says that it cannot', async (t)
 })
 
 /** Killed processes take a moment to be reaped by whoever inherits them; a zombie runs no more. */
-async function isGone(pid: number): Promise<boolean> {
-  for (let tries = 0; tries < 200; tries += 1) {
+async function isGone(pid: number, mostTries = 200): Promise<boolean> {
+  for (let tries = 0; tries < mostTries; tries += 1) {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
       if (/\) [ZX]/.test(stat)) return true
