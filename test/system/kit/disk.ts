@@ -60,8 +60,9 @@ export class Disk {
   }
 
   async unmount(where = this.mountPoint): Promise<void> {
-    // A look may be under way there just now.
-    await sh(`umount ${where} || { sleep 0.2; umount ${where}; }`)
+    // A look may be under way there just now, or a killed process not gone yet.
+    await sh(`for i in 1 2 3 4 5 6 7 8 9; do ! umount ${where} || exit 0; sleep 0.1; done
+      umount ${where}`)
   }
 
   /** From now on every writer hangs in the kernel. */
