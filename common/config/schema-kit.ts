@@ -79,6 +79,9 @@ export function scalar<T>(kind: ScalarKind, json: object, options: Options = {})
   return Type.Unsafe<T>({ ...json, 'x-kind': 'scalar', 'x-scalar': kind, ...bounds, ...rest })
 }
 
+/** What most durations are kept below. */
+export const DAY_MS = 86_400_000
+
 const pattern = (form: string) => ({ type: 'string', pattern: form })
 
 export const text = (options?: Options) =>

@@ -1,5 +1,6 @@
 import {
   choice,
+  DAY_MS,
   duration,
   either,
   endpoint,
@@ -17,7 +18,6 @@ import {
 } from '../schema-kit.ts'
 import { boxes } from './inventory.ts'
 
-const DAY_MS = 86_400_000
 const command = () => oneOrMany(other('someText'))
 
 const trackSchema = either(

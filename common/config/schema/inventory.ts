@@ -1,6 +1,7 @@
 import type { FreeBound } from '../config.ts'
 import {
   choice,
+  DAY_MS,
   duration,
   endpoint,
   integer,
@@ -45,13 +46,13 @@ export const poolSchema = map({
   framing: choice(['any', 'required'], { default: 'any' }),
   keepAlive: map(
     {
-      idle: duration({ default: '60s', min: 1, max: 86_400_000 }),
+      idle: duration({ default: '60s', min: 1, max: DAY_MS }),
       connections: integer(0, 65_535, { default: 128 }),
     },
     { default: {} },
   ),
   panicThreshold: percent({ default: '50%' }),
-  panicFor: duration({ default: '60s', max: 86_400_000 }),
+  panicFor: duration({ default: '60s', max: DAY_MS }),
 })
 
 const mountSchema = map({
@@ -74,8 +75,8 @@ export const mountcheckSchema = map({
   scripts: list(
     map({
       command: oneOrMany(other('someText')),
-      interval: duration({ default: '5s', min: 10, max: 86_400_000 }),
-      timeout: duration({ default: '2s', min: 10, max: 86_400_000 }),
+      interval: duration({ default: '5s', min: 10, max: DAY_MS }),
+      timeout: duration({ default: '2s', min: 10, max: DAY_MS }),
     }),
     { default: [] },
   ),

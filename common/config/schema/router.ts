@@ -1,5 +1,6 @@
 import {
   choice,
+  DAY_MS,
   duration,
   either,
   endpoint,
@@ -19,7 +20,6 @@ import {
 } from '../schema-kit.ts'
 import { boxes } from './inventory.ts'
 
-const DAY_MS = 86_400_000
 const timeout = (value: string) => duration({ default: value, min: 1, max: DAY_MS })
 
 const listenerSchema = map({
