@@ -3,6 +3,7 @@ import { movedShare } from '../../router/core/moved-share.ts'
 import type { Homes } from '../../router/core/moved-share.ts'
 import { runtimeWeights } from '../../router/core/overrides.ts'
 import type { Overrides } from '../../router/core/overrides.ts'
+import type { WeightedServer } from '../../router/core/rendezvous.ts'
 import { moduloShardMap } from '../../router/core/shard-map.ts'
 import type { ShardMap } from '../../router/core/shard-map.ts'
 import { tableShardMap } from '../../router/core/shard-table.ts'
@@ -43,10 +44,18 @@ export async function homesOf(placing: Placing, name: string): Promise<Homes | u
   const group = placing.config.router?.groups[name]
   if (group === undefined) return undefined
   const servers = serversOf(placing, name)
+  const table = await slotTableOf(placing.tables, servers)
+  return table && { servers, shards: await shardsOf(placing, name), table }
+}
+
+/** The slots' table of these servers with these weights; undefined where none was built. */
+export async function slotTableOf(
+  tables: readonly TableNote[],
+  servers: readonly WeightedServer[],
+): Promise<Uint16Array | undefined> {
   const key = tableKey(servers)
-  const slots = placing.tables.find((note) => note.kind === 'slots' && note.key === key)
-  if (slots === undefined) return undefined
-  return { servers, shards: await shardsOf(placing, name), table: await loadSlotTable(slots) }
+  const note = tables.find((one) => one.kind === 'slots' && one.key === key)
+  return note && loadSlotTable(note)
 }
 
 async function shardsOf(placing: Placing, name: string): Promise<ShardMap | undefined> {

@@ -18,17 +18,16 @@ import { overrideKey, withDrained, withWeight } from '../../router/core/override
 import type { Overrides } from '../../router/core/overrides.ts'
 import type { ReturnView } from '../../router/core/returns.ts'
 import type { ShardMap } from '../../router/core/shard-map.ts'
-import { simulateGroup } from '../../router/core/simulate-group.ts'
 import type { Standing } from '../../router/core/standing.ts'
 import { metricsText } from '../../router/io/metrics.ts'
-import { homesOf } from './moved-users.ts'
+import { cachesOf, noCaches, simulateOutage } from '../simulation.ts'
+import { homesOf, slotTableOf } from './moved-users.ts'
 import type { RouterService } from './router-service.ts'
 import { poolsInUse } from './router-tables.ts'
 import { errorCount } from './router-telemetry.ts'
 import type { RouterTelemetry } from './router-telemetry.ts'
 
 const EVENTS_IN_STATUS = 20
-const SIMULATED_USERS = 1_000_000
 
 /** What the admin API, and so the commands, see and change of a running router. */
 export class ServiceControl implements RouterControl {
@@ -145,38 +144,21 @@ export class ServiceControl implements RouterControl {
     return { ok: true, value: explainUrl(state, url, header) } as const
   }
 
-  async simulate(request: SimulateRequest): Promise<Outcome<Simulation>> {
-    const found = request.down.map((name) => this.#find(name))
-    const unknown = request.down.filter((_, index) => found[index]?.length === 0)
-    if (unknown.length > 0) return this.#unknown(unknown)
-    const down = new Set(found.flat().map(({ key }) => key))
-    const { config } = this.#service
-    const userCount = request.userCount ?? SIMULATED_USERS
-    const measured = this.#telemetry.requestsPerSecond()
-    const standing = this.#standings()
-    const groups = []
-    for (const group of Object.values(config.router.groups)) {
-      const pool = config.pools[group.pool]
-      const homes = await homesOf(this.#placing(), group.name)
-      if (pool === undefined || homes === undefined) continue
-      groups.push(
-        simulateGroup({
-          group,
-          pool,
-          standing,
-          shards: homes.shards,
-          table: homes.table,
-          isGoingDown: (server) => down.has(overrideKey(pool.name, server)),
-          userCount,
-          rate:
-            request.requestsPerSecond ??
-            ((server) => this.#telemetry.server(pool.name, server).requestsPerSecond),
-        }),
-      )
-    }
-    const isGiven = request.requestsPerSecond !== undefined
-    const rate = isGiven ? 'given' : measured > 0 ? 'measured' : 'none'
-    return { ok: true, value: { down: [...down].sort(), rate, userCount, groups } }
+  simulate(request: SimulateRequest): Promise<Outcome<Simulation>> {
+    const { config, tableNotes } = this.#service
+    return simulateOutage(
+      {
+        config,
+        standing: this.#standings(),
+        shardTables: this.#shards.maps,
+        slotTable: (servers) => slotTableOf(tableNotes, servers),
+        measured:
+          this.#telemetry.requestsPerSecond() > 0
+            ? (pool, server) => this.#telemetry.server(pool, server).requestsPerSecond
+            : undefined,
+      },
+      request,
+    )
   }
 
   drain({ cache }: { readonly cache: string }): Promise<Outcome<Changed>> {
@@ -214,12 +196,10 @@ export class ServiceControl implements RouterControl {
     to: string,
     change: (overrides: Overrides, key: string) => Overrides,
   ): Promise<Outcome<Changed>> {
-    const found = this.#find(name)
-    if (found.length === 0) return this.#unknown([name])
-    await this.#service.override((overrides) =>
-      found.reduce((sum, { key }) => change(sum, key), overrides),
-    )
-    for (const { key } of found)
+    const found = cachesOf(this.#service.config, name)
+    if (found.length === 0) return noCaches(this.#service.config, [name])
+    await this.#service.override((overrides) => found.reduce(change, overrides))
+    for (const key of found)
       this.#service.report({
         atMs: Date.now(),
         event: 'cache overridden',
@@ -228,31 +208,11 @@ export class ServiceControl implements RouterControl {
         to,
         reason: 'an operator asked for it',
       })
-    const keys = new Set(found.map(({ key }) => key))
+    const keys = new Set(found)
     const caches = this.#caches().filter(({ pool, name: cache }) =>
       keys.has(overrideKey(pool, cache)),
     )
     return { ok: true, value: { caches } }
-  }
-
-  /** A bare name means every pool's server of that name. */
-  #find(name: string): { readonly key: string }[] {
-    return poolsInUse(this.#service.config).flatMap((pool) =>
-      pool.servers
-        .map((server) => ({ key: overrideKey(pool.name, server.name), server }))
-        .filter(({ key, server }) => server.name === name || key === name),
-    )
-  }
-
-  #unknown(names: readonly string[]): Outcome<never> {
-    const known = poolsInUse(this.#service.config).flatMap(({ servers }) =>
-      servers.map(({ name }) => name),
-    )
-    const problems = names.map(
-      (name) =>
-        `There is no cache "${name}": there are ${known.slice(0, 8).join(', ')}${known.length > 8 ? ', ...' : ''}`,
-    )
-    return { ok: false, status: 404, problems }
   }
 
   #caches(): CacheStatus[] {

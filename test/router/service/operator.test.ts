@@ -76,6 +76,16 @@ void t.test('a drain and a weight outlive the router that took them', BESIDE, as
   const changed = await ask()
   t.equal(changed.c1, 0, 'a drained cache gets nobody')
   t.ok(changed.c2 > 2 * before.c2)
+  const request = { down: ['c3'], userCount: 60_000, requestsPerSecond: 600 }
+  const { groups } = await first.admin.simulate(request)
+  const [c1, c2, c3] = groups[0]?.caches ?? []
+  t.match(c1, { usersBefore: 0, usersAfter: 0 })
+  t.match(c2, { weight: 9, usersAfter: 60_000 }, 'nobody falls to the drained one')
+  t.ok(Math.abs((c2?.requestsPerSecondBefore ?? 0) - 540) < 5, 'by the weight in force')
+  t.match(c3, { down: true, usersAfter: 0 })
+  await t.rejects(first.admin.simulate({ down: ['c33'] }), {
+    message: 'There is no cache "c33", did you mean c3?',
+  })
   await first.admin.reload({})
   t.strictSame(await ask(), changed, 'a reload leaves them')
 
