@@ -1,0 +1,164 @@
+import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import net from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import tls from 'node:tls'
+import t from 'tap'
+import type { Test } from 'tap'
+import { BufferPool } from '../../../router/io/buffer-pool.ts'
+import { openStreamWrap } from '../../../router/io/stream-wrap-transport.ts'
+import { WRITE } from '../../../router/io/transport.ts'
+import type { Transport } from '../../../router/io/transport.ts'
+
+const fixture = (name: string) =>
+  readFileSync(new URL(`../../healthcheck/io/fixtures/${name}`, import.meta.url))
+
+/** A client that reads nothing until it is told to, and the router's end of its connection. */
+interface Line {
+  readonly transport: Transport
+  readonly client: Socket
+  /** All that the client gets until it has so many bytes, or the connection ends. */
+  read(length?: number): Promise<Buffer>
+}
+
+/** Makes connections whose ends at the router share one pool. */
+async function openLines(t: Test, isTls = false) {
+  const pool = new BufferPool()
+  const server = isTls
+    ? tls.createServer({ cert: fixture('cdn.pem'), key: fixture('cdn.key') })
+    : net.createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const sockets: Socket[] = []
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const open = async (): Promise<Line> => {
+    const client = isTls
+      ? tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      : net.connect(port, '127.0.0.1')
+    const [socket] = (await once(server, isTls ? 'secureConnection' : 'connection')) as [Socket]
+    sockets.push(client, socket)
+    client.on('error', () => undefined).pause()
+    const transport = openStreamWrap(socket, OWNER, Buffer.allocUnsafeSlow(65_536), pool)
+    return { transport, client, read: (length) => readAll(client, length) }
+  }
+  return { pool, port, open }
+}
+
+const OWNER = {
+  onBytes: () => undefined,
+  onEnd: () => undefined,
+  onDrained: () => undefined,
+  onGone: () => undefined,
+}
+
+function readAll(client: Socket, length = Infinity): Promise<Buffer> {
+  const parts: Buffer[] = []
+  let got = 0
+  return new Promise((resolve) => {
+    const done = () => {
+      resolve(Buffer.concat(parts))
+    }
+    client.on('close', done).on('data', (part: Buffer) => {
+      parts.push(part)
+      got += part.length
+      if (got >= length) done()
+    })
+    client.resume()
+  })
+}
+
+/** Writes pieces of that letter until one has to wait; how much was written. */
+function fill({ transport }: Line, letter: string): number {
+  const piece = Buffer.allocUnsafeSlow(PIECE_BYTES).fill(letter)
+  for (let written = PIECE_BYTES; ; written += PIECE_BYTES)
+    if (transport.write(piece, 0, PIECE_BYTES) !== WRITE.done) return written
+}
+
+/** The letters that are there, each once, in their order. */
+const lettersOf = (bytes: Buffer): string => [...new Set(bytes.toString('latin1'))].join('')
+
+for (const isTls of [false, true]) {
+  const means = isTls ? 'TLS' : 'TCP'
+  void t.test(
+    `${means}: what waits for one client is nobody else's until it is sent`,
+    async (t) => {
+      const { pool, open } = await openLines(t, isTls)
+      const lines = [await open(), await open(), await open()]
+      const lengths = lines.map((line, i) => fill(line, LETTERS[i]!))
+      lines.forEach(({ transport }, i) => {
+        t.ok(transport.pendingBytes > 0, `${LETTERS[i]!} waits`)
+      })
+      // Others come and go meanwhile, each with a rest of its own.
+      for (let i = 0; i < 5; i++) {
+        const other = await open()
+        fill(other, 'x')
+        other.transport.destroy()
+        await once(other.transport.socket, 'close')
+      }
+      for (const [i, line] of lines.entries()) {
+        const bytes = await line.read(lengths[i])
+        t.equal(bytes.length, lengths[i])
+        t.equal(lettersOf(bytes), LETTERS[i], 'its own bytes alone')
+      }
+      const spare = Array.from({ length: 64 }, () => pool.take(PIECE_BYTES))
+      t.equal(new Set(spare).size, spare.length, 'and no buffer was given back twice')
+    },
+  )
+}
+
+void t.test('a descriptor that is closed and taken anew gets no byte of the old', async (t) => {
+  const ends: [string, (line: Line) => Promise<unknown>][] = [
+    ['by a timeout or an error, before it is told', (line) => destroyed(line)],
+    ['by the client, with bytes owed to it', (line) => resetByClient(line)],
+    ['by us, with bytes owed to it', (line) => destroyedByUs(line)],
+  ]
+  for (const [how, end] of ends) {
+    const { open } = await openLines(t)
+    const line = await open()
+    const { socket } = line.transport
+    const fd = descriptorOf(socket)
+    if (how.includes('owed')) fill(line, 'a')
+    const next = net.createServer().listen(0, '127.0.0.1')
+    await once(next, 'listening')
+    t.teardown(() => next.close())
+    const accepted = once(next, 'connection') as Promise<[Socket]>
+    await end(line)
+    // The lowest number that is free is the next connection's.
+    const other = net.connect((next.address() as AddressInfo).port, '127.0.0.1')
+    t.teardown(() => other.destroy())
+    await new Promise((resolve) => {
+      process.nextTick(resolve)
+    })
+    t.equal(descriptorOf(other), fd, `${how}: the same number`)
+    t.equal(line.transport.write(Buffer.allocUnsafeSlow(1000).fill('a'), 0, 1000), WRITE.failed)
+    const [peer] = await accepted
+    other.end('b'.repeat(1000))
+    t.equal(lettersOf(await readAll(peer)), 'b', 'its own bytes alone')
+  }
+})
+
+function destroyed({ transport }: Line): Promise<void> {
+  transport.socket.destroy()
+  return Promise.resolve()
+}
+
+function destroyedByUs({ transport }: Line): Promise<void> {
+  transport.destroy()
+  return Promise.resolve()
+}
+
+async function resetByClient({ transport, client }: Line): Promise<void> {
+  client.resetAndDestroy()
+  await once(transport.socket, 'close')
+}
+
+const descriptorOf = (socket: Socket): number =>
+  (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1
+
+const LETTERS = ['a', 'b', 'c']
+const PIECE_BYTES = 100_000
