@@ -45,7 +45,8 @@ export type ParsedConfig =
  */
 export function parseConfig(text: string, init: ParseInit): ParsedConfig {
   const source = readYaml(text, init.file)
-  if (source.root === undefined) return { ok: false, problems: source.problems, warnings: [] }
+  if (source.root === undefined)
+    return { ok: false, problems: ordered(source.problems), warnings: [] }
   const problems = [...source.problems]
   const warnings: Problem[] = []
   const report = (offset: number, message: string) =>

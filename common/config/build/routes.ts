@@ -82,6 +82,8 @@ function respondOf(
 }
 
 function covers(earlier: RouteConfig, later: RouteConfig): boolean {
+  // What is wrong is blank here, and said already.
+  if (earlier.host === '' || earlier.path === '') return false
   if (earlier.host !== undefined && earlier.host !== later.host) return false
   if (earlier.path === undefined || earlier.path === later.path) return true
   return earlier.path.endsWith('*') && (later.path ?? '').startsWith(earlier.path.slice(0, -1))
