@@ -42,7 +42,7 @@ export function forBox(config: Config, box: string, part?: Part): Config {
 
 function substitute(value: unknown, names: Readonly<Record<string, string>>): unknown {
   if (typeof value === 'string') {
-    return value.replace(/\{(box|part)\}/g, (_, word: string) => names[word] ?? '')
+    return value.replace(/\{(box|part)\}/g, (_, word: string) => names[word]!)
   }
   if (Array.isArray(value)) return value.map((item) => substitute(item, names))
   if (typeof value !== 'object' || value === null) return value

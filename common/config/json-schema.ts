@@ -17,7 +17,7 @@ function exported(node: unknown): unknown {
   const { properties } = node as { properties?: Readonly<Record<string, object>> }
   if (properties === undefined) return result
   const required = ((node as { required?: readonly string[] }).required ?? []).filter(
-    (key) => !('default' in (properties[key] ?? {})),
+    (key) => !('default' in properties[key]!),
   )
   return { ...result, required }
 }

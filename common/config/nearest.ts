@@ -22,14 +22,12 @@ function editDistance(a: string, b: string): number {
     const row = [i]
     for (let j = 1; j <= b.length; j++) {
       const cost = a[i - 1] === b[j - 1] ? 0 : 1
-      let distance = Math.min(at(previous, j) + 1, at(row, j - 1) + 1, at(previous, j - 1) + cost)
+      let distance = Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + cost)
       const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      if (isSwap) distance = Math.min(distance, at(older, j - 2) + 1)
+      if (isSwap) distance = Math.min(distance, older[j - 2]! + 1)
       row.push(distance)
     }
     ;[older, previous] = [previous, row]
   }
-  return at(previous, b.length)
+  return previous[b.length]!
 }
-
-const at = (row: readonly number[], index: number) => row[index] ?? Number.POSITIVE_INFINITY

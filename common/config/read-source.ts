@@ -249,7 +249,7 @@ export class SourceReader {
   #variant(schema: SchemaNode & { 'x-kind': 'variants' }, node: SourceNode, path: Path): unknown {
     const words = Object.keys(schema['x-variants'])
     const by = schema['x-by']
-    const first = schema['x-variants'][words[0] ?? ''] ?? schema
+    const first = schema['x-variants'][words[0]!]!
     if (node.kind !== 'map') {
       this.#report(
         node.offset,
@@ -300,7 +300,7 @@ export function blank(schema: SchemaNode): unknown {
     case 'either':
       return blank(schema['x-text'])
     case 'variants':
-      return blank(Object.values(schema['x-variants'])[0] ?? { 'x-kind': 'list', items: schema })
+      return blank(Object.values(schema['x-variants'])[0]!)
   }
 }
 

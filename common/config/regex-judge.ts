@@ -88,7 +88,7 @@ class Search {
   find(): readonly [number, number] | undefined {
     const size = this.#paths.texts.length
     for (let p = 0; p < size; p++) {
-      for (const [next, ways] of this.#paths.follow[p] ?? []) {
+      for (const [next, ways] of this.#paths.follow[p]!) {
         if (ways > 1 && this.#reaches(next, p) && !this.#paths.last.has(next)) return [p, next]
       }
     }
@@ -135,13 +135,13 @@ class Search {
 
   /** The places after one, of which the goal can still be reached. */
   #onwards(from: number, goal: number): readonly number[] {
-    return [...(this.#paths.follow[from]?.keys() ?? [])].filter(
+    return [...this.#paths.follow[from]!.keys()].filter(
       (next) => next === goal || this.#reaches(next, goal),
     )
   }
 
   #set(position: number): Uint8Array {
-    return this.#sets[position] ?? ANY
+    return this.#sets[position]!
   }
 
   #reaches(from: number, to: number): boolean {
@@ -154,7 +154,7 @@ function reachable(paths: RegexPaths, from: number): Uint8Array {
   const reached = new Uint8Array(paths.texts.length)
   const open = [from]
   for (let position = open.pop(); position !== undefined; position = open.pop()) {
-    for (const next of paths.follow[position]?.keys() ?? []) {
+    for (const next of paths.follow[position]!.keys()) {
       if (reached[next] === 1) continue
       reached[next] = 1
       open.push(next)
@@ -189,6 +189,6 @@ function characterSet(text: string | undefined): Uint8Array {
 function overlap(a: Uint8Array, b: Uint8Array): Uint8Array | undefined {
   if (a === ANY) return b
   if (a === b || b === ANY) return a
-  const common = a.map((inA, index) => inA & (b[index] ?? 0))
+  const common = a.map((inA, index) => inA & b[index]!)
   return common.includes(1) ? common : undefined
 }

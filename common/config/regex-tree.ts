@@ -42,12 +42,12 @@ class Parser {
   choice(): RegexTree {
     const items = [this.#sequence()]
     while (this.#take('|')) items.push(this.#sequence())
-    return items.length === 1 ? (items[0] ?? { type: 'empty' }) : { type: 'choice', items }
+    return items.length === 1 ? items[0]! : { type: 'choice', items }
   }
 
   #sequence(): RegexTree {
     const items: RegexTree[] = []
-    while (this.#at < this.#source.length && !'|)'.includes(this.#source[this.#at] ?? '')) {
+    while (this.#at < this.#source.length && !'|)'.includes(this.#source[this.#at]!)) {
       items.push(this.#repeated(this.#atom()))
     }
     return { type: 'sequence', items }

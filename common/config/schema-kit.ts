@@ -84,8 +84,6 @@ export const DAY_MS = 86_400_000
 
 const pattern = (form: string) => ({ type: 'string', pattern: form })
 
-export const text = (options?: Options) =>
-  scalar<string>('text', { type: ['string', 'number'] }, options)
 export const name = (options?: Options) =>
   scalar<string>('name', { type: ['string', 'number'] }, options)
 export const boxPattern = () => scalar<string>('boxPattern', { type: 'string' })
@@ -103,7 +101,6 @@ export const integer = (min: number, max: number, options?: Options) =>
   )
 export const toggle = (options?: Options) =>
   scalar<boolean>('toggle', { enum: [true, false, 'on', 'off'] }, options)
-export const address = (options?: Options) => scalar<string>('address', { type: 'string' }, options)
 export const endpoint = (options?: Options) =>
   scalar<string>('endpoint', { type: 'string' }, options)
 export const file = (options?: Options) =>

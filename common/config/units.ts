@@ -42,7 +42,7 @@ function parseUnit(
 ): number | undefined {
   const match = form.exec(text)
   if (match === null) return undefined
-  const value = Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN)
+  const value = Number(match[1]) * units[match[2]!]!
   const whole = Math.round(value)
   return Math.abs(value - whole) < 1e-6 && Number.isSafeInteger(whole) ? whole : undefined
 }
@@ -50,6 +50,6 @@ function parseUnit(
 function formatUnit(value: number, units: Readonly<Record<string, number>>, zero: string): string {
   if (value === 0) return `0${zero}`
   const fitting = Object.entries(units).filter(([, size]) => value % size === 0)
-  const [unit, size] = fitting.at(-1) ?? ['', 1]
+  const [unit, size] = fitting.at(-1)!
   return `${value / size}${unit}`
 }

@@ -110,7 +110,7 @@ function tooDeepAt(text: string): number {
   let depth = 0
   let lineDepth = 0
   for (let index = 0; index < text.length; index++) {
-    const character = text[index] ?? ''
+    const character = text[index]!
     if ('[{'.includes(character)) depth++
     else if (']}'.includes(character)) depth = Math.max(0, depth - 1)
     else if (character === '\n') lineDepth = 0
@@ -124,7 +124,7 @@ function tooDeepAt(text: string): number {
 function tooIndentedAt(text: string): number {
   const open: number[] = []
   for (const match of text.matchAll(/^( *)[^ \n]/gm)) {
-    const indent = match[1]?.length ?? 0
+    const indent = match[1]!.length
     while ((open.at(-1) ?? -1) >= indent) open.pop()
     open.push(indent)
     if (open.length > MAX_DEPTH) return match.index
@@ -141,7 +141,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
 function syntaxSentence(error: YAMLError): string {
   const known = SENTENCES[error.code]
   if (known !== undefined) return known
-  return `This is not YAML: ${error.message.split('\n')[0] ?? ''}`.replace(/\.$/, '')
+  return `This is not YAML: ${error.message.split('\n')[0]!}`.replace(/\.$/, '')
 }
 
 /** Makes our tree of the library's: aliases resolved to the one node, keys as text, unique. */
@@ -200,7 +200,7 @@ class TreeBuilder {
     }
     const key = keyNode.text
     if (entries.has(key)) {
-      const first = this.#problemAt(entries.get(key)?.keyOffset ?? 0, '')
+      const first = this.#problemAt(entries.get(key)!.keyOffset, '')
       const message = `The key ${quote(key)} stands here a second time: the first is in line ${first.line}`
       this.problems.push(this.#problemAt(keyOffset, message))
     } else if (node !== undefined) entries.set(key, { key, keyOffset, node })

@@ -1,4 +1,4 @@
-import { canonicalIp, isHostName } from '../../net/address.ts'
+import { canonicalIp } from '../../net/address.ts'
 import type { Box } from '../config.ts'
 import { quote } from '../problem.ts'
 import { expandRange, hasRange, matchNames } from '../ranges.ts'
@@ -122,8 +122,7 @@ function addressAt(
     }
     return address
   }
-  const hint = isHostName(text) ? ' (that is a host name: write its address)' : ''
-  context.problem(path, `${label(path)} makes ${quote(text)}, not an IP address${hint}`)
+  context.problem(path, `${label(path)} makes ${quote(text)}, not an IP address`)
   return undefined
 }
 

@@ -41,7 +41,7 @@ export class BuildContext {
   /** Refuses `{...}` that is neither `{box}` nor `{part}`. */
   placeholders(path: Path, text: string, known: readonly string[] = ['box', 'part']): void {
     for (const match of text.matchAll(/\{([^{}]*)\}/g)) {
-      const word = match[1] ?? ''
+      const word = match[1]!
       if (known.includes(word)) continue
       const right = listOf(known.map((name) => `{${name}}`))
       this.problem(

@@ -181,7 +181,7 @@ function checkService(
     context.isKnown([...path, 'vip', index], 'VRRP instance', vip, vrrp.keys())
   }
   if (context.isKnown([...path, 'pool'], 'pool', service.pool, pools.keys())) {
-    const count = pools.get(service.pool)?.servers.length ?? 0
+    const count = pools.get(service.pool)!.servers.length
     if (count > 0 && service.quorum > count) {
       context.problem(
         [...path, 'quorum'],

@@ -130,13 +130,11 @@ function userOf(user: SourceGroup['user'], path: Path, context: BuildContext): U
     )
   if (query !== undefined) return { type: 'query', parameter: query }
   if (header !== undefined) return { type: 'header', header }
-  const fault = regex === undefined ? undefined : judgeRegex(regex, 'user')
+  if (regex === undefined) return { type: 'regex', regex: '' }
+  const fault = judgeRegex(regex, 'user')
   if (fault !== undefined)
-    context.problem(
-      [...path, 'regex'],
-      `${label([...path, 'regex'])} is ${quote(regex ?? '')}: ${fault}`,
-    )
-  return { type: 'regex', regex: regex ?? '' }
+    context.problem([...path, 'regex'], `${label([...path, 'regex'])} is ${quote(regex)}: ${fault}`)
+  return { type: 'regex', regex }
 }
 
 /** `{name}` is one whole segment or a part of one; each is closed, named once, and one is `{user}`. */
@@ -145,7 +143,7 @@ function checkUserPath(pattern: string, path: Path, context: BuildContext): void
   const no = (message: string) => {
     context.problem(path, `${label(path)} is ${quote(pattern)}: ${message}`)
   }
-  const names = [...pattern.matchAll(/\{([^{}]*)\}/g)].map((match) => match[1] ?? '')
+  const names = [...pattern.matchAll(/\{([^{}]*)\}/g)].map((match) => match[1]!)
   if (/[{}]/.test(pattern.replace(/\{[^{}]*\}/g, ''))) no('a brace stands alone, write {name}')
   const odd = names.find((name) => !/^[A-Za-z][A-Za-z0-9_]*$/.test(name))
   if (odd !== undefined) no(`"{${odd}}" is no name, write letters and digits`)

@@ -69,9 +69,9 @@ function serversOf(
     context.problem(path, `${label(path)} has no servers: write boxes or servers`)
     return []
   }
-  return selectBoxes(entry.boxes, boxes, [...path, 'boxes'], context).flatMap((name) => {
-    const box = boxes.get(name)
-    return box ? [{ name, address: box.address, port: entry.port, weight: box.weight }] : []
+  return selectBoxes(entry.boxes, boxes, [...path, 'boxes'], context).map((name) => {
+    const { address, weight } = boxes.get(name)!
+    return { name, address, port: entry.port, weight }
   })
 }
 
@@ -86,9 +86,9 @@ function ownServers(
     const names = expandAt([...path, key], key, context, true)
     const texts = expandWith(names, [...path, key], text, key, context)
     for (const [index, endpointText] of texts.entries()) {
-      const server = ownServer(names[index] ?? '', endpointText, [...path, key], context)
+      const server = ownServer(names[index]!, endpointText, [...path, key], context)
       if (server === undefined) continue
-      const owner = owners.get(`${server.address} ${server.port ?? 0}`)
+      const owner = owners.get(`${server.address} ${String(server.port)}`)
       if (servers.has(server.name))
         context.keyProblem([...path, key], `The server ${quote(server.name)} is there twice`)
       else if (owner !== undefined) {
@@ -97,7 +97,7 @@ function ownServers(
           `The address ${quote(endpointText)} of ${quote(server.name)} is already that of ${quote(owner)}`,
         )
       } else servers.set(server.name, server)
-      owners.set(`${server.address} ${server.port ?? 0}`, owner ?? server.name)
+      owners.set(`${server.address} ${String(server.port)}`, owner ?? server.name)
     }
   }
   return [...servers.values()]

@@ -1,5 +1,6 @@
 import type { FreeBound } from '../config.ts'
 import {
+  boxPattern,
   choice,
   DAY_MS,
   duration,
@@ -18,7 +19,7 @@ import {
 } from '../schema-kit.ts'
 
 /** `router-*`, `[director-a, director-b]`, `router-[1-3]`. */
-export const boxes = () => oneOrMany(scalar<string>('boxPattern', { type: 'string' }))
+export const boxes = () => oneOrMany(boxPattern())
 
 const weight = () => integer(0, 65_535)
 
