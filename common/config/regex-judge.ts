@@ -8,7 +8,7 @@ import type { RegexTree } from './regex-tree.ts'
 const MAX_LENGTH = 1_000
 const MAX_POSITIONS = 1_100
 /** Steps of the search for ambiguity; beyond, an expression counts as too complicated. */
-const MAX_STEPS = 2_000_000
+const MAX_STEPS = 4_000_000
 /** Ways that choices without a loop may make; more of them are judged as loops. */
 const MAX_WAYS = 1_000
 
@@ -113,14 +113,15 @@ class Search {
       const [x, y, z] = triple
       for (const nextX of this.#onwards(x, p)) {
         for (const nextY of this.#onwards(y, q)) {
+          if (++this.#steps > MAX_STEPS) {
+            this.isExhausted = true
+            return false
+          }
           const pair = overlap(this.#set(nextX), this.#set(nextY))
           if (pair === undefined) continue
           for (const nextZ of this.#onwards(z, q)) {
-            if (++this.#steps > MAX_STEPS) {
-              this.isExhausted = true
-              return false
-            }
-            if (overlap(pair, this.#set(nextZ)) === undefined) continue
+            this.#steps++
+            if (!isJoint(pair, this.#set(nextZ))) continue
             if (nextX === p && nextY === q && nextZ === q) return true
             const key = (nextX * size + nextY) * size + nextZ
             if (seen.has(key)) continue
@@ -189,6 +190,11 @@ function characterSet(text: string | undefined): Uint8Array {
 function overlap(a: Uint8Array, b: Uint8Array): Uint8Array | undefined {
   if (a === ANY) return b
   if (a === b || b === ANY) return a
-  const common = a.map((inA, index) => inA & b[index]!)
-  return common.includes(1) ? common : undefined
+  return isJoint(a, b) ? a.map((inA, index) => inA & b[index]!) : undefined
+}
+
+function isJoint(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === ANY || b === ANY || a === b) return true
+  for (let index = 0; index < a.length; index++) if ((a[index]! & b[index]!) === 1) return true
+  return false
 }
