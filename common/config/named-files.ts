@@ -57,7 +57,7 @@ function filesOf(config: Config, part: Part): readonly NamedFile[] {
 
 function routerFiles({ router }: Config): readonly NamedFile[] {
   const files: NamedFile[] = []
-  for (const [index, listener] of (router?.listeners ?? []).entries()) {
+  for (const [index, listener] of router!.listeners.entries()) {
     const path = ['router', 'listen', index]
     for (const [at, { certificate, key }] of listener.tls.entries()) {
       files.push({
@@ -75,7 +75,7 @@ function routerFiles({ router }: Config): readonly NamedFile[] {
       })
     }
   }
-  for (const { name, shards, pool } of Object.values(router?.groups ?? {})) {
+  for (const { name, shards, pool } of Object.values(router!.groups)) {
     if (shards.type !== 'table') continue
     files.push({
       file: shards.file,

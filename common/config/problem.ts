@@ -25,7 +25,7 @@ export function quote(value: string): string {
 
 /** `a`, `a or b`, `a, b or c`. */
 export function listOf(words: readonly string[], conjunction = 'or'): string {
-  const last = words.at(-1) ?? ''
+  const last = words.at(-1)!
   return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} ${conjunction} ${last}`
 }
 

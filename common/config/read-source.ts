@@ -111,7 +111,7 @@ export class SourceReader {
   ): void {
     const { 'x-min': min = 0, 'x-max': max = Number.MAX_SAFE_INTEGER } = schema
     if (value >= min && value <= max) return
-    const format = (SCALARS[schema['x-scalar']] as ScalarForm).format ?? String
+    const format = (SCALARS[schema['x-scalar']] as ScalarForm).format!
     const range =
       max === Number.MAX_SAFE_INTEGER
         ? `${format(min)} or more`

@@ -52,7 +52,6 @@ export function regexPaths(
 /** How many ways the choices with a bound make at most, loops left aside. */
 export function boundedWays(tree: RegexTree): number {
   switch (tree.type) {
-    case 'empty':
     case 'assertion':
     case 'character':
       return 1
@@ -82,7 +81,6 @@ class Builder {
 
   part(tree: RegexTree): Part {
     switch (tree.type) {
-      case 'empty':
       case 'assertion':
         return NOTHING
       case 'character':

@@ -4,7 +4,6 @@
  * (look-around, back-references) makes no tree.
  */
 export type RegexTree =
-  | { readonly type: 'empty' }
   /** `^`, `$`, `\b`, `\B`: matches nothing, and may fail. */
   | { readonly type: 'assertion'; readonly text: string }
   /** One character; `text` is its source (`a`, `.`, `\d`, `[^/]`). */

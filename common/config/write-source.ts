@@ -57,7 +57,7 @@ function writeScalar(kind: keyof typeof SCALARS, value: unknown): unknown {
   }
   const form: ScalarForm = SCALARS[kind]
   if (kind === 'integer' || typeof value !== 'number') return value
-  return form.format?.(value) ?? value
+  return form.format!(value)
 }
 
 /** Maps as objects, all the way down. */

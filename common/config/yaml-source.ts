@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
-import type { Pair, Scalar, YAMLError } from 'yaml'
+import type { Pair, Scalar, YAMLError, YAMLMap, YAMLSeq } from 'yaml'
 import { quote } from './problem.ts'
 import type { Problem } from './problem.ts'
 
@@ -155,12 +155,12 @@ class TreeBuilder {
   }
 
   build(node: unknown, offset: number): SourceNode | undefined {
-    if (isAlias(node)) return this.#alias(node.source, node.range?.[0] ?? offset)
+    if (isAlias(node)) return this.#alias(node.source, node.range![0])
     if (!isMap(node) && !isSeq(node) && !isScalar(node)) {
       return { kind: 'scalar', offset, text: '', value: null }
     }
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, undefined)
-    const built = isScalar(node) ? scalar(node, offset) : this.#collection(node, offset)
+    const built = isScalar(node) ? scalar(node) : this.#collection(node)
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, built)
     return built
   }
@@ -176,14 +176,13 @@ class TreeBuilder {
     return node
   }
 
-  #collection(node: unknown, fallback: number): SourceNode {
+  #collection(node: YAMLMap | YAMLSeq): SourceNode {
+    // What was parsed, and not made, has its place.
+    const offset = node.range![0]
     if (isSeq(node)) {
-      const offset = node.range?.[0] ?? fallback
       const items = node.items.map((item) => this.build(item, offset))
       return { kind: 'list', offset, items: items.filter((item) => item !== undefined) }
     }
-    if (!isMap(node)) return { kind: 'list', offset: fallback, items: [] }
-    const offset = node.range?.[0] ?? fallback
     const entries = new Map<string, SourceEntry>()
     for (const pair of node.items) this.#entry(pair, offset, entries)
     return { kind: 'map', offset, entries: [...entries.values()] }
@@ -207,8 +206,8 @@ class TreeBuilder {
   }
 }
 
-function scalar(node: Scalar, fallback: number): SourceScalar {
-  const offset = node.range?.[0] ?? fallback
+function scalar(node: Scalar): SourceScalar {
+  const offset = node.range![0]
   const value = node.value
   if (typeof value === 'number' || typeof value === 'boolean') {
     return { kind: 'scalar', offset, text: node.source ?? String(value), value }

@@ -13,7 +13,7 @@ director:
     first: { track: &tracks [&command { script: [${words}] }, ${tracks}] }
 ${instances.join('\n')}
 `
-  const parsed = parseConfig(text, { file: 'edge.yaml', folder: '/etc' })
+  const parsed = parseConfig(text, { file: 'conf/edge.yaml' })
   const messages = parsed.ok ? [] : parsed.problems.map(({ message }) => message)
   const found = messages.filter((message) => message.includes('aliases'))
   t.strictSame(found, ['The aliases of this file expand to more than 200000 values'])

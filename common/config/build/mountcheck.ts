@@ -13,7 +13,7 @@ export function buildMountcheck(
   boxes: ReadonlyMap<string, Box>,
   context: BuildContext,
 ): MountcheckConfig {
-  const { address, port } = parseEndpoint(source.listen) ?? { address: '', port: 0 }
+  const { address, port } = parseEndpoint(source.listen)!
   return {
     boxes: selectBoxes(source.boxes, boxes, ['mountcheck', 'boxes'], context),
     address,

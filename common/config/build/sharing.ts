@@ -55,10 +55,7 @@ function compare(claims: readonly Claim[], told: Set<string>, context: BuildCont
 
 function clash(a: Claim, b: Claim): boolean {
   const isOnePart = a.box === b.box && a.part === b.part
-  if (a.endpoint === undefined || b.endpoint === undefined) {
-    // Within one part the schema's keys are different things, but for a file that is named twice.
-    return !isOnePart || label(a.path) !== label(b.path)
-  }
+  if (a.endpoint === undefined || b.endpoint === undefined) return true
   // A router's own listeners have a rule of their own.
   if (isOnePart && a.path[1] === 'listen' && b.path[1] === 'listen') return false
   return covers(a.endpoint, b.endpoint) || covers(b.endpoint, a.endpoint)
