@@ -1,12 +1,16 @@
 /**
  * How long a worker's event loop is held by a new table or a verdict: 1,000 caches, a worker that
  * answers for random users all the while. `npm run bench:swap`; exits with 1 above 5 ms.
+ *
+ * A turn that takes long by the clock may be the machine's: so the cases take turns with a loop in
+ * which nothing happens, and what the thread itself computed in a turn is told beside.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import koffi from 'koffi'
 import { CacheChooser } from '../router/core/cache-chooser.ts'
 import { tableShardMap } from '../router/core/shard-table.ts'
 import { createTableBuilder } from '../router/io/table-builder.ts'
@@ -14,8 +18,16 @@ import type { TableFile } from '../router/io/table-builder.ts'
 import { loadShardTable, loadSlotTable } from '../router/io/table-file.ts'
 
 const BOUND_MS = 5
-const ROUNDS = 15
+const ROUNDS = 40
 const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
+const CLOCK_THREAD_CPUTIME_ID = 3
+const clock = new BigInt64Array(2)
+const clockGettime = koffi
+  .load('libc.so.6')
+  .func('int clock_gettime(int clock, int64_t *time)') as (
+  clock: number,
+  time: BigInt64Array,
+) => number
 const folder = mkdtempSync(join(tmpdir(), 'bench-swap-'))
 
 const servers = Array.from({ length: 1000 }, (_, i) => ({ name: `cache-${i + 1}`, weight: 1 }))
@@ -53,22 +65,38 @@ function serve(round: number): void {
   }
 }
 
-/** The longest turn of the loop while `change` runs, and for some time after it. */
-async function longestTurnMs(change: () => Promise<void> | void): Promise<number> {
+/** The longest turn of the loop: by the clock, and by what this thread computed. */
+interface Longest {
+  readonly wallMs: number
+  readonly cpuMs: number
+}
+
+/** By `clock_gettime`: `process.threadCpuUsage` follows only at the kernel's next tick. */
+function cpuMs(): number {
+  clockGettime(CLOCK_THREAD_CPUTIME_ID, clock)
+  return Number(clock[0]) * 1000 + Number(clock[1]) / 1e6
+}
+
+/** Of the turns while `change` runs, and for some time after it. */
+async function longestTurn(change: () => Promise<void> | void): Promise<Longest> {
   let turnsLeft = Infinity
   const changed = turn()
     .then(change)
     .then(() => {
       turnsLeft = 300
     })
-  let longest = 0
+  const longest = { wallMs: 0, cpuMs: 0 }
   let at = performance.now()
+  let computed = cpuMs()
   for (let round = 0; turnsLeft > 0; round++, turnsLeft--) {
     await turn()
     serve(round)
     const now = performance.now()
-    longest = Math.max(longest, now - at)
+    const nowComputed = cpuMs()
+    longest.wallMs = Math.max(longest.wallMs, now - at)
+    longest.cpuMs = Math.max(longest.cpuMs, nowComputed - computed)
     at = now
+    computed = nowComputed
   }
   await changed
   return longest
@@ -114,31 +142,40 @@ const cases: { name: string; change: () => Promise<void> | void }[] = [
   },
 ]
 
-const results: { case: string; bestMs: number; medianMs: number; worstMs: number }[] = []
-for (const { name, change } of cases) {
-  const longest: number[] = []
-  for (let i = 0; i < ROUNDS; i++) longest.push(await longestTurnMs(change))
-  longest.sort((a, b) => a - b)
-  results.push({
-    case: name,
-    bestMs: longest[0]!,
-    medianMs: longest[ROUNDS >> 1]!,
-    worstMs: longest[ROUNDS - 1]!,
-  })
-}
+const rounds: Longest[][] = cases.map(() => [])
+for (let i = 0; i < ROUNDS; i++)
+  for (const [at, { change }] of cases.entries()) rounds[at]!.push(await longestTurn(change))
 await builder.close()
 rmSync(folder, { recursive: true })
 
-// On a shared machine the worst is the scheduler's: see what it does to the first case.
-const isKept = results.every(({ medianMs }) => medianMs <= BOUND_MS)
+const at = (of: keyof Longest, turns: readonly Longest[], share: number): number =>
+  turns.map((turn) => turn[of]).sort((a, b) => a - b)[Math.floor(share * (ROUNDS - 1))]!
+const results = cases.map(({ name }, i) => ({
+  case: name,
+  medianMs: at('wallMs', rounds[i]!, 0.5),
+  worstMs: at('wallMs', rounds[i]!, 1),
+  medianCpuMs: at('cpuMs', rounds[i]!, 0.5),
+  p95CpuMs: at('cpuMs', rounds[i]!, 0.95),
+  worstCpuMs: at('cpuMs', rounds[i]!, 1),
+}))
+
+// The worst is left to the reader: what a hypervisor takes away counts as computed, too.
+const isKept = results.every((one) => one.medianMs <= BOUND_MS && one.p95CpuMs <= BOUND_MS)
 const out = (line: string): void => void process.stdout.write(`${line}\n`)
 if (options.json) out(JSON.stringify({ boundMs: BOUND_MS, rounds: ROUNDS, results, isKept }))
 else {
-  out(`longest turn of the event loop, ms, of ${ROUNDS} rounds; the median at most ${BOUND_MS}\n`)
-  out('case                                              best  median   worst')
-  for (const { case: name, bestMs, medianMs, worstMs } of results)
+  out(
+    `longest turn of the event loop, ms, of ${ROUNDS} rounds; the clock's median and 95 % of what`,
+  )
+  out(`the thread computed: at most ${BOUND_MS}\n`)
+  out(`${''.padEnd(46)} by the clock    computed by the thread`)
+  out(`${'case'.padEnd(46)}  median   worst  median     p95   worst`)
+  for (const { case: name, ...figures } of results)
     out(
-      name.padEnd(46) + [bestMs, medianMs, worstMs].map((ms) => ms.toFixed(2).padStart(8)).join(''),
+      name.padEnd(46) +
+        Object.values(figures)
+          .map((ms) => ms.toFixed(2).padStart(8))
+          .join(''),
     )
   if (!isKept) out('\nthe bound is broken')
 }
