@@ -12,10 +12,15 @@ director:
   vrrp:
     first: { track: &tracks [&command { script: [${words}] }, ${tracks}] }
 ${instances.join('\n')}
+checks: { late: { type: photo } }
 `
   const parsed = parseConfig(text, { file: 'conf/edge.yaml' })
   const messages = parsed.ok ? [] : parsed.problems.map(({ message }) => message)
   const found = messages.filter((message) => message.includes('aliases'))
+  t.notOk(
+    messages.some((message) => message.includes('late')),
+    'and no more is read',
+  )
   t.strictSame(found, ['The aliases of this file expand to more than 200000 values'])
   t.end()
 })
