@@ -110,6 +110,18 @@ export class ClientConnection
     return outcome
   }
 
+  get canTake(): boolean {
+    return this.#transport.canTake
+  }
+
+  takeFrom(source: Transport, length: number): number {
+    const taken = this.#transport.takeFrom(source, length)
+    if (taken <= 0) return taken
+    this.lane.counters.add(GLOBAL.bytesOut, Math.min(taken, length))
+    if (this.pendingBytes > 0 && this.#wait !== WAIT.send) this.#arm(WAIT.send)
+    return taken
+  }
+
   /** Answers by the router itself and ends the exchange. */
   answer(exchange: Exchange, answer: OwnAnswer, end: number): void {
     const isRefusal = end === END.refused && CLOSING_STATUSES.has(answer.status)

@@ -30,13 +30,13 @@ import {
 import { murmur3 } from '../core/slot-hash.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
-import { HEAD_ROOM_BYTES } from './landing.ts'
+import { FIRST_READ_BYTES, HEAD_ROOM_BYTES } from './landing.ts'
 import type { Lane } from './lane.ts'
 import type { Peer } from '../core/peer.ts'
 import type { GroupPlan, ListenerState } from './plan.ts'
 import type { Slab } from './slab.ts'
 import { WRITE } from './transport.ts'
-import type { WriteOutcome } from './transport.ts'
+import type { Transport, WriteOutcome } from './transport.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 /** Where an exchange stands. */
@@ -78,6 +78,8 @@ export interface ExchangeClient {
   readonly logText: ConnectionText
   readonly pendingBytes: number
   write(buffer: Buffer, start: number, end: number): WriteOutcome
+  readonly canTake: boolean
+  takeFrom(source: Transport, length: number): number
   /** Whether another request may follow, where the client wants it to. */
   mayKeep(wants: boolean, now: number): boolean
   /** Answers by the router itself and ends the exchange. */
@@ -489,6 +491,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     this.#answer.setLimits(this.client.listener.headLimits)
     this.#answer.reset(HEAD_ROOM_BYTES, this.head.method)
     this.#arm(now + group.timeouts.firstByteMs)
+    upstream.readsAll = !this.client.canTake
     upstream.write(buffer, 0, end)
     this.#lane.counters.addServer(cache.row + SERVER.bytesOut, end)
   }
@@ -566,6 +569,10 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     record.status = answer.status
     this.phase = PHASE.body
     this.#remaining = answer.framing === FRAMING.length ? answer.contentLength : Infinity
+    // Where an end must be looked for, or none is known, the bytes must be seen.
+    if (answer.framing !== FRAMING.length && this.#upstream !== undefined) {
+      this.#upstream.readsAll = true
+    }
     if (answer.framing === FRAMING.none) this.#remaining = 0
     if (answer.framing === FRAMING.chunked) this.#chunked.reset(CHUNKED_MODE.data)
 
@@ -609,6 +616,30 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     if (outcome === WRITE.failed) return
     if (this.#remaining === 0) this.#framedAnswerComplete(from + length === end)
     else if (outcome === WRITE.waits) this.#pause()
+    else if (end >= HEAD_ROOM_BYTES + FIRST_READ_BYTES) this.#passOn()
+  }
+
+  /** What came beyond a first read goes from socket to socket, as far as the client takes it. */
+  #passOn(): void {
+    const { client } = this
+    for (let i = 0; i < MOST_PASSES; i++) {
+      const upstream = this.#upstream
+      if (upstream === undefined || upstream.readsAll) return
+      const taken = upstream.passOn(client, this.#remaining)
+      if (taken <= 0) return
+      const length = Math.min(taken, this.#remaining)
+      this.#lane.counters.addServer(this.#row + SERVER.bytesIn, length)
+      this.#remaining -= length
+      this.record.bodyBytes += length
+      if (this.#remaining === 0) {
+        this.#framedAnswerComplete(taken === length)
+        return
+      }
+      if (client.pendingBytes > 0) {
+        this.#pause()
+        return
+      }
+    }
   }
 
   /** Chunks are taken apart and framed anew: extensions and trailers end here. */
@@ -926,5 +957,7 @@ const CHUNK_FRAME_BYTES = CHUNK_SIZE_BYTES + 2 * CHUNK_END.length + LAST_CHUNK.l
 const CRLF_BYTES = 2
 const CLOSE_LINES = encodeText('Connection: close\r\n\r\n')
 const MOST_INTERIMS = 16
+/** Then others have their turn: a read comes first again. */
+const MOST_PASSES = 4
 const MOST_ATTEMPTS = 3
 const UNREACHABLE = ['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']

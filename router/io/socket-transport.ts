@@ -14,6 +14,7 @@ export function openSocket(socket: Socket, owner: TransportOwner, landing: Buffe
 class SocketTransport implements Transport {
   readonly socket: Socket
   pendingBytes = 0
+  readonly canTake = false
   #landing: Buffer
   #isGone = false
   #isReleased = false
@@ -51,6 +52,10 @@ class SocketTransport implements Transport {
       if (error == null && this.pendingBytes === 0 && !this.#isReleased) this.#owner.onDrained()
     })
     return WRITE.waits
+  }
+
+  takeFrom(): number {
+    return 0
   }
 
   pause(): void {

@@ -13,6 +13,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import type { BufferPool } from './buffer-pool.ts'
+import { canPassOn, leftBytes, passOn, takeLeft } from './pass-on.ts'
 import { canSendNow, sendNow, untakenBytes } from './send-now.ts'
 import { WRITE } from './transport.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
@@ -119,14 +120,35 @@ class StreamWrapTransport implements Transport {
   }
 
   write(buffer: Buffer, start: number, end: number): WriteOutcome {
-    const handle = this.#handle
-    // Of a socket that is destroyed the descriptor may be another connection's by now.
-    if (handle === undefined || this.socket.destroyed) return WRITE.failed
+    const handle = this.#writable
+    if (handle === undefined) return WRITE.failed
     if (this.#isTls) return this.#writeSecure(handle, buffer, start, end)
     if (this.#pendingWrites > 0) return this.#writeRest(handle, buffer, start, end)
     const sent = sendNow(this.#fd, buffer, start, end)
     if (start + sent === end) return WRITE.done
     return this.#writeRest(handle, buffer, start + sent, end)
+  }
+
+  get canTake(): boolean {
+    return !this.#isTls && canPassOn()
+  }
+
+  takeFrom(source: Transport, length: number): number {
+    const handle = this.#writable
+    if (handle === undefined || this.#isTls || this.#pendingWrites > 0) return 0
+    if (!(source instanceof StreamWrapTransport) || source.#isTls) return 0
+    if (source.#writable === undefined) return 0
+    const taken = passOn(source.#fd, this.#fd, length)
+    const left = leftBytes()
+    if (left === 0) return taken
+    const rest = this.#rests.take(left)
+    takeLeft(rest)
+    return this.#write(handle, rest, 0, left, rest) === WRITE.failed ? -1 : taken
+  }
+
+  /** Of a socket that is destroyed the descriptor may be another connection's by now. */
+  get #writable(): StreamHandle | undefined {
+    return this.socket.destroyed ? undefined : this.#handle
   }
 
   /** Leaves to libuv what the kernel does not take now; an error comes to light there too. */

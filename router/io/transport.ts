@@ -39,6 +39,14 @@ export interface Transport {
   /** As `pendingBytes`, or finer: it changes whenever the peer takes anything. */
   readonly queuedBytes: number
   write(buffer: Buffer, start: number, end: number): WriteOutcome
+  /** Whether `takeFrom` can take anything. */
+  readonly canTake: boolean
+  /**
+   * Writes up to `length` bytes that have come to another connection and were not read, unseen and
+   * uncopied: how many; `length + 1` where more of them were there, of which one is lost; 0 where
+   * they must be read instead; -1 where this connection is gone. Some may wait, as with `write`.
+   */
+  takeFrom(source: Transport, length: number): number
   /** Stops reading; a FIN is then not seen either. */
   pause(): void
   resume(): void

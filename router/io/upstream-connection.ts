@@ -40,12 +40,15 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   readonly cache: UpstreamServer
   /** False until the first answer on it was whole. */
   isReused = false
+  /** Set by whoever can't have the rest of an answer passed on: a read takes all that is there. */
+  readsAll = false
   #user: UpstreamUser | undefined
   #transport: Transport | undefined
   readonly #socket: Socket
   /** A head that comes in pieces is put together here; else answers land where all do. */
   #pieces: Buffer | undefined
   #readAt = HEAD_ROOM_BYTES
+  #landing: Buffer | undefined
   #isInRead = false
   #isClosed = false
   #deadline: DeadlinePlace
@@ -69,6 +72,11 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
     const transport = this.#transport
     if (transport === undefined) throw new Error('write before the connection stands')
     return transport.write(buffer, start, end)
+  }
+
+  /** Passes on to a client what was not read, by `Transport.takeFrom`. */
+  passOn(client: Pick<Transport, 'takeFrom'>, length: number): number {
+    return this.#transport === undefined ? 0 : client.takeFrom(this.#transport, length)
   }
 
   pause(): void {
@@ -120,9 +128,11 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
     const isIncomplete = user.onAnswerBytes(bytes, this.#readAt, end)
     this.#isInRead = false
     if (isIncomplete && !this.#isClosed) return this.#append(bytes, end)
-    if (pieces === undefined) return undefined
+    const { landing } = this.cache.lane
+    const next = this.readsAll ? landing.target : landing.first
+    if (pieces === undefined && next === this.#landing) return undefined
     this.#dropPieces()
-    return this.cache.lane.landing.target
+    return (this.#landing = next)
   }
 
   onEnd(): void {
@@ -181,8 +191,9 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   readonly #onConnect = (): void => {
     this.cache.lane.tick()
     this.#socket.removeListener('error', this.#onConnectError)
-    const { target } = this.cache.lane.landing
-    this.#transport = this.cache.lane.openTransport(this.#socket, this, target)
+    const { lane } = this.cache
+    this.#landing = this.readsAll ? lane.landing.target : lane.landing.first
+    this.#transport = lane.openTransport(this.#socket, this, this.#landing)
     this.cache.lane.counters.addServer(this.cache.row + SERVER.connectionsOpened, 1)
     this.#user?.onConnected()
   }

@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import tls from 'node:tls'
 import t from 'tap'
 import type { Test } from 'tap'
 import { BufferPool } from '../../../router/io/buffer-pool.ts'
+import { MOST_PASSED_BYTES } from '../../../router/io/pass-on.ts'
 import { openStreamWrap } from '../../../router/io/stream-wrap-transport.ts'
 import { WRITE } from '../../../router/io/transport.ts'
 import type { Transport } from '../../../router/io/transport.ts'
@@ -159,6 +161,67 @@ async function resetByClient({ transport, client }: Line): Promise<void> {
 
 const descriptorOf = (socket: Socket): number =>
   (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1
+
+void t.test('a connection takes what came to another, unseen', async (t) => {
+  const { open } = await openLines(t)
+  const [source, target] = [await open(), await open()]
+  source.transport.pause()
+  const photo = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => (i * 7919) >>> 7))
+  source.client.write(photo)
+  const got = target.read(photo.length)
+  for (let taken = 0; taken < photo.length; await turn()) {
+    if (target.transport.pendingBytes > 0) continue
+    taken += target.transport.takeFrom(source.transport, photo.length - taken)
+  }
+  t.ok((await got).equals(photo))
+  t.equal(target.transport.takeFrom(source.transport, 1), 0, 'then nothing is there')
+  t.end()
+})
+
+void t.test('what a client does not take at once waits for it; what is over is lost', async (t) => {
+  const { open } = await openLines(t)
+  const [source, target] = [await open(), await open()]
+  source.transport.pause()
+  const sent: Buffer[] = []
+  for (let i = 0; target.transport.pendingBytes === 0; i++) {
+    const piece = Buffer.alloc(PIECE_BYTES + 1, LETTERS[i % 3])
+    piece[PIECE_BYTES] = 'x'.charCodeAt(0)
+    source.client.write(piece)
+    for (let taken = 0; taken <= PIECE_BYTES; await turn()) {
+      const more = target.transport.takeFrom(source.transport, PIECE_BYTES - taken)
+      if (target.transport.pendingBytes > 0 && more === 0) break
+      taken += more
+    }
+    sent.push(piece.subarray(0, PIECE_BYTES))
+  }
+  t.ok(target.transport.pendingBytes <= MOST_PASSED_BYTES, 'no more than one move of it')
+  t.equal(target.transport.takeFrom(source.transport, 1), 0, 'nothing more meanwhile')
+  const length = sent.length * PIECE_BYTES
+  t.ok((await target.read(length)).equals(Buffer.concat(sent)))
+  t.end()
+})
+
+void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) => {
+  const plain = await openLines(t)
+  const secure = await openLines(t, true)
+  const [source, target, gone] = [await plain.open(), await plain.open(), await plain.open()]
+  const hidden = await secure.open()
+  for (const { transport } of [source, gone]) transport.pause()
+  source.client.write('abc')
+  t.notOk(hidden.transport.canTake)
+  t.ok(target.transport.canTake)
+  gone.client.write('abc')
+  gone.transport.socket.destroy()
+  for (let i = 0; i < 20; i++) {
+    t.equal(hidden.transport.takeFrom(source.transport, 3), 0)
+    t.equal(target.transport.takeFrom(hidden.transport, 3), 0)
+    t.equal(target.transport.takeFrom(gone.transport, 3), 0)
+    t.equal(gone.transport.takeFrom(source.transport, 3), 0)
+    await turn()
+  }
+  t.equal(target.transport.takeFrom(source.transport, 3), 3, 'it was there all the while')
+  t.end()
+})
 
 const LETTERS = ['a', 'b', 'c']
 const PIECE_BYTES = 100_000
