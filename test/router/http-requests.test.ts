@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import t from 'tap'
-import { GLOBAL } from '../../router/core/counters.ts'
+import { GLOBAL, SERVER } from '../../router/core/counters.ts'
 import {
   dial,
   homeOf,
@@ -98,6 +98,8 @@ for (const [means, isPlain] of TRANSPORTS) {
       t.equal(bodyOf((await ask(edge.port, get('/u/1/p'))).text).length, length)
     await until(() => edge.counters.global[GLOBAL.strayBytes] === 3)
     t.equal(origins[0]!.connectionCount, 3)
+    t.ok(edge.counters.global[GLOBAL.bytesOut]! > 400_000, 'what is not read is counted')
+    t.ok(edge.counters.servers[SERVER.bytesIn]! > 400_000)
     origins[0]!.script = (s) => {
       s.write(whole('b'), () => setTimeout(() => s.write('stray'), 20))
     }

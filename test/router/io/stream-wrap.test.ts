@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, readSync } from 'node:fs'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -195,9 +195,16 @@ void t.test('what a client does not take at once waits for it; what is over is l
     sent.push(piece.subarray(0, PIECE_BYTES))
   }
   t.ok(target.transport.pendingBytes <= MOST_PASSED_BYTES, 'no more than one move of it')
-  t.equal(target.transport.takeFrom(source.transport, 1), 0, 'nothing more meanwhile')
-  const length = sent.length * PIECE_BYTES
-  t.ok((await target.read(length)).equals(Buffer.concat(sent)))
+  source.client.write('b'.repeat(100))
+  await turn()
+  readAtOnce(target.client)
+  t.equal(target.transport.takeFrom(source.transport, 100), 0, 'nothing goes before it')
+  const length = sent.length * PIECE_BYTES - READ_AT_ONCE_BYTES
+  t.ok((await target.read(length)).equals(Buffer.concat(sent).subarray(READ_AT_ONCE_BYTES)))
+  const behind = target.read(100)
+  let taken = 0
+  for (; taken === 0; await turn()) taken = target.transport.takeFrom(source.transport, 100)
+  t.equal(lettersOf(await behind), 'b', 'the next bytes are whole')
   t.end()
 })
 
@@ -210,8 +217,12 @@ void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) 
   source.client.write('abc')
   t.notOk(hidden.transport.canTake)
   t.ok(target.transport.canTake)
-  gone.client.write('abc')
+  const fd = descriptorOf(gone.transport.socket)
   gone.transport.socket.destroy()
+  await once(gone.transport.socket, 'close')
+  const heir = await plain.open()
+  t.equal(descriptorOf(heir.client), fd, 'another has its number')
+  heir.transport.write(Buffer.from('abc'), 0, 3)
   for (let i = 0; i < 20; i++) {
     t.equal(hidden.transport.takeFrom(source.transport, 3), 0)
     t.equal(target.transport.takeFrom(hidden.transport, 3), 0)
@@ -223,5 +234,13 @@ void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) 
   t.end()
 })
 
+/** What the kernel holds for a client, with no turn of the loop in which more is written. */
+function readAtOnce(client: Socket): void {
+  const bytes = Buffer.allocUnsafeSlow(READ_AT_ONCE_BYTES)
+  for (let at = 0; at < bytes.length;)
+    at += readSync(descriptorOf(client), bytes, at, bytes.length - at, null)
+}
+
 const LETTERS = ['a', 'b', 'c']
+const READ_AT_ONCE_BYTES = 1_000_000
 const PIECE_BYTES = 100_000
