@@ -169,9 +169,9 @@ void t.test('a connection takes what came to another, unseen', async (t) => {
   const photo = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => (i * 7919) >>> 7))
   source.client.write(photo)
   const got = target.read(photo.length)
-  for (let taken = 0; taken < photo.length; await turn()) {
-    if (target.transport.pendingBytes > 0) continue
-    taken += target.transport.takeFrom(source.transport, photo.length - taken)
+  for (let left = photo.length; left > 0;) {
+    left -= target.transport.takeFrom(source.transport, left)
+    await turn()
   }
   t.ok((await got).equals(photo))
   t.equal(target.transport.takeFrom(source.transport, 1), 0, 'then nothing is there')
@@ -183,14 +183,15 @@ void t.test('what a client does not take at once waits for it; what is over is l
   const [source, target] = [await open(), await open()]
   source.transport.pause()
   const sent: Buffer[] = []
-  for (let i = 0; target.transport.pendingBytes === 0; i++) {
+  for (let i = 0; waiting(target) === 0; i++) {
     const piece = Buffer.alloc(PIECE_BYTES + 1, LETTERS[i % 3])
     piece[PIECE_BYTES] = 'x'.charCodeAt(0)
     source.client.write(piece)
-    for (let taken = 0; taken <= PIECE_BYTES; await turn()) {
-      const more = target.transport.takeFrom(source.transport, PIECE_BYTES - taken)
-      if (target.transport.pendingBytes > 0 && more === 0) break
-      taken += more
+    for (let left = PIECE_BYTES; left >= 0;) {
+      const taken = target.transport.takeFrom(source.transport, left)
+      if (taken === 0 && waiting(target) > 0) break
+      left -= taken
+      await turn()
     }
     sent.push(piece.subarray(0, PIECE_BYTES))
   }
@@ -202,8 +203,7 @@ void t.test('what a client does not take at once waits for it; what is over is l
   const length = sent.length * PIECE_BYTES - READ_AT_ONCE_BYTES
   t.ok((await target.read(length)).equals(Buffer.concat(sent).subarray(READ_AT_ONCE_BYTES)))
   const behind = target.read(100)
-  let taken = 0
-  for (; taken === 0; await turn()) taken = target.transport.takeFrom(source.transport, 100)
+  while (target.transport.takeFrom(source.transport, 100) === 0) await turn()
   t.equal(lettersOf(await behind), 'b', 'the next bytes are whole')
   t.end()
 })
@@ -233,6 +233,8 @@ void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) 
   t.equal(target.transport.takeFrom(source.transport, 3), 3, 'it was there all the while')
   t.end()
 })
+
+const waiting = ({ transport }: Line): number => transport.pendingBytes
 
 /** What the kernel holds for a client, with no turn of the loop in which more is written. */
 function readAtOnce(client: Socket): void {
