@@ -42,10 +42,13 @@ export function stepQuorum(
 ): QuorumStep {
   let weight = 0
   for (const server of servers) if (server.isUp) weight += server.weight * server.factor
-  const hasQuorum = state.hasQuorum
-    ? weight > 0 && weight >= config.quorum - config.hysteresis
-    : weight > 0 && weight >= config.quorum + config.hysteresis
+  const { quorum, hysteresis } = config
+  const needed = state.hasQuorum ? quorum - hysteresis : quorum + hysteresis
+  const hasQuorum = weight > 0 && weight >= needed - ROUNDING
   const change = hasQuorum === state.hasQuorum ? undefined : hasQuorum ? 'gained' : 'lost'
   const serves = hasQuorum || !config.hasSorryServer ? 'servers' : 'sorryServer'
   return { state: { hasQuorum, weight }, change, serves }
 }
+
+/** What a sum of factors can be off by: 0.7 + 0.2 + 0.1 is less than 1. */
+const ROUNDING = 1e-6

@@ -42,6 +42,21 @@ void t.test('with no weight at all there is never a quorum', (t) => {
   t.end()
 })
 
+void t.test(
+  'shares that make up the whole make the quorum, whatever their sum is rounded to',
+  (t) => {
+    const shares = (...factors: number[]) =>
+      factors.map((factor) => ({ isUp: true, weight: 1, factor }))
+    const exact = { quorum: 1, hysteresis: 0, hasSorryServer: true }
+    t.equal(stepQuorum(exact, NO_QUORUM, shares(0.7, 0.2, 0.1)).change, 'gained')
+    t.equal(stepQuorum(exact, NO_QUORUM, shares(0.7, 0.2, 0.099)).change, undefined)
+    const gained = stepQuorum(exact, NO_QUORUM, up(1)).state
+    t.equal(stepQuorum(exact, gained, shares(0.7, 0.2, 0.1)).change, undefined)
+    t.equal(stepQuorum(exact, gained, shares(0.7, 0.2, 0.099)).change, 'lost')
+    t.end()
+  },
+)
+
 void t.test("weights and factors count as Keepalived's rule has it", (t) => {
   const server = fc.record({
     isUp: fc.boolean(),
