@@ -79,6 +79,8 @@ const KNOWN: Readonly<Record<string, Failure>> = {
   EHOSTDOWN: { reason: 'host unreachable', blame: 'doubtful' },
   ETIMEDOUT: { reason: 'connection timed out', blame: 'doubtful' },
   ENETDOWN: own('network down'),
+  // What Linux says of a `blackhole` route; `prohibit` is EACCES.
+  EINVAL: own('the local routing table sends it nowhere'),
   EADDRNOTAVAIL: own('no local address or port to connect from'),
   EMFILE: own('no more file descriptors'),
   ENFILE: own('no more file descriptors'),

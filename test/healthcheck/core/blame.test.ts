@@ -47,6 +47,12 @@ const failures = [
     reason: "network down (the prober's own)",
     blame: 'prober',
   },
+  {
+    code: 'EINVAL',
+    phase: 'connect',
+    reason: "the local routing table sends it nowhere (the prober's own)",
+    blame: 'prober',
+  },
   { code: 'CERT_HAS_EXPIRED', phase: 'tls', reason: 'certificate refused: boom', blame: 'server' },
   { code: 'EPROTO', phase: 'tls', reason: 'TLS refused: boom', blame: 'server' },
   { code: 'EWHATEVER', phase: 'firstByte', reason: 'EWHATEVER boom', blame: 'server' },
