@@ -116,6 +116,7 @@ function dropUnused(machine: HealthMachine, effects: HealthEffect[]): void {
     }
     probe.nextAt = undefined
     machine.probes.delete(key)
+  known.owesPhase = true
   }
   machine.waiting = machine.waiting.filter((probe) => probe.servers.length > 0)
 }

@@ -92,7 +92,6 @@ function takeResult(
   const probe = machine.probes.get(key)
   // Cancelled, or of a configuration gone by.
   if (probe?.run !== run) return
-  const wasFirst = probe.isFirst
   endRun(machine, probe)
   const isVoid = judgeResult(machine, probe, outcome, moment, findings)
   for (const { record: server, key: serverKey } of probe.servers) {
@@ -106,7 +105,7 @@ function takeResult(
   }
   if (outcome.result !== 'passed') for (const asked of probe.clearing) probe.asked.add(asked)
   probe.clearing.clear()
-  schedule(machine, probe, nextStart(machine, probe, wasFirst, isVoid, moment))
+  schedule(machine, probe, nextStart(machine, probe, isVoid, moment))
 }
 
 /** Counts the result for or against the server, unless it is the prober's own fault. */

@@ -46,6 +46,8 @@ export interface Probe {
   run: number | undefined
   startedAt: MonotonicMs
   isFirst: boolean
+  /** In step with the others it was begun with, until a verdict stands: then it is staggered. */
+  owesPhase: boolean
   /** Asked for while running: run again at once. */
   isWanted: boolean
   /** Servers whose suspicion a good run begun from now on clears. */
@@ -112,6 +114,7 @@ export function newProbe(
     startedAt: moment.now,
     isFirst: true,
     isWanted: false,
+    owesPhase: true,
     asked: new Set(),
     clearing: new Set(),
     voidSince: undefined,

@@ -63,7 +63,6 @@ export function dropStale(machine: HealthMachine): { at: number; item: Probe } |
 export function nextStart(
   machine: HealthMachine,
   probe: Probe,
-  wasFirst: boolean,
   isVoid: boolean,
   moment: Moment,
 ): MonotonicMs {
@@ -71,12 +70,15 @@ export function nextStart(
   const { check } = probe.target
   const spanMs = isVoid ? check.fastIntervalMs : intervalMs(probe.health, check)
   const isSettled = probe.health.streak === 0 && !isVoid
-  const share =
-    wasFirst && isSettled ? phaseOf(probe.index) : 1 - (check.jitterPct / 100) * machine.random()
+  let share = 1 - (check.jitterPct / 100) * machine.random()
+  if (isSettled && probe.owesPhase) {
+    probe.owesPhase = false
+    share = phaseOf(probe.index)
+  }
   return monotonicMs(Math.max(moment.now, probe.startedAt + spanMs * share))
 }
 
-/** Spreads second checks evenly over the interval: multiples of the golden ratio never crowd. */
+/** Spreads the checks of many servers evenly over the interval: multiples of the golden ratio never crowd. */
 function phaseOf(index: number): number {
   return 1 - ((index * GOLDEN) % 1)
 }
