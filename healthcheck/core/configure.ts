@@ -1,11 +1,20 @@
 import type { Pool, PoolServer } from '../../common/config/config.ts'
-import { settle } from './pool-health.ts'
-import { classify, newPool, newServer, setDoubtfulOutage, setHeld } from './pool-state.ts'
+import { resumePanic } from './panic.ts'
+import { settle, takeIn } from './pool-health.ts'
+import {
+  classify,
+  confirmedMs,
+  newPool,
+  newServer,
+  setDoubtfulOutage,
+  setHeld,
+} from './pool-state.ts'
 import type { Findings, Moment, PoolRecord, ServerRecord } from './pool-state.ts'
 import { newProbe } from './machine-state.ts'
 import type { HealthEffect, HealthMachine, Probe } from './machine-state.ts'
 import { isSameQuestion, targetsOf } from './probe-plan.ts'
 import type { Checks, Pools, ProbeTarget } from './probe-plan.ts'
+import { isYoung } from './saved-verdicts.ts'
 import { endRun, schedule } from './schedule.ts'
 
 /** Takes a configuration over: what is unchanged keeps its verdict and its schedule. */
@@ -40,6 +49,8 @@ export function configure(
     }
   }
   dropUnused(machine, effects)
+  // All are known before the first is settled: a panic goes by how many fail.
+  for (const server of machine.servers.values()) takeIn(server)
   for (const server of machine.servers.values()) settle(server, moment, findings)
 }
 
@@ -64,6 +75,7 @@ function renewServer(
 ): ServerRecord {
   const { address, port } = config
   if (known?.config.address === address && known.config.port === port) {
+    known.confirmedMs = confirmedMs(known, moment.wallMs)
     known.config = config
     known.pool = pool
     setHeld(known, known.heldUntil)
@@ -74,8 +86,9 @@ function renewServer(
   const key = `${pool.config.name}/${config.name}`
   const kept = machine.saved.get(key)
   machine.saved.delete(key)
-  const isSame = kept?.address === address && kept.port === port
+  const isSame = kept?.address === address && kept.port === port && isYoung(kept, moment.wallMs)
   const server = newServer(pool, config, isSame ? kept : undefined, moment)
+  if (isSame && kept.keptUntilMs !== undefined) resumePanic(pool, kept.keptUntilMs, moment)
   const before = known?.verdict.state ?? 'unknown'
   if (before !== server.verdict.state) findings.changes.push({ before, verdict: server.verdict })
   return server
@@ -103,6 +116,7 @@ function plan(
     endRun(machine, known)
   }
   known.target = target
+  known.owesPhase = true
   if (!machine.waiting.includes(known)) schedule(machine, known, moment.now)
   return known
 }
@@ -116,7 +130,6 @@ function dropUnused(machine: HealthMachine, effects: HealthEffect[]): void {
     }
     probe.nextAt = undefined
     machine.probes.delete(key)
-  known.owesPhase = true
   }
   machine.waiting = machine.waiting.filter((probe) => probe.servers.length > 0)
 }

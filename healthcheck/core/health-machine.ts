@@ -5,7 +5,8 @@ import { configure } from './configure.ts'
 import type { HealthEffect, HealthMachine, Probe } from './machine-state.ts'
 import type { Outcome } from './outcome.ts'
 import { nextPoolDeadline, settle, settlePool } from './pool-health.ts'
-import { setHeld } from './pool-state.ts'
+import { keptUntilMs } from './panic.ts'
+import { confirmedMs, setHeld } from './pool-state.ts'
 import type { Findings, Moment } from './pool-state.ts'
 import { judge } from './probe-health.ts'
 import { isOnPhotoPort } from './probe-plan.ts'
@@ -68,9 +69,17 @@ export function verdicts(machine: HealthMachine): Verdict[] {
 }
 
 /** The verdicts with their servers' addresses, for keeping over a restart. */
-export function locatedVerdicts(machine: HealthMachine): LocatedVerdict[] {
-  return [...machine.servers.values()].map(({ verdict, upCache, config }) => {
-    return { verdict, upCache, address: config.address, port: config.port }
+export function locatedVerdicts(machine: HealthMachine, moment: Moment): LocatedVerdict[] {
+  return [...machine.servers.values()].map((server) => {
+    const { verdict, upCache, config } = server
+    return {
+      verdict,
+      upCache,
+      address: config.address,
+      port: config.port,
+      confirmedMs: confirmedMs(server, moment.wallMs),
+      keptUntilMs: keptUntilMs(server, moment),
+    }
   })
 }
 
@@ -135,6 +144,7 @@ function judgeResult(
   const counted = isOwnFault ? { ...outcome, blame: 'server' as const } : outcome
   const before = probe.health
   probe.health = judge(before, counted, target.check)
+  if (probe.health.streak === 0) probe.confirmedMs = moment.wallMs
   if (outcome.result !== 'passed' && before.state === 'up' && before.streak === 0) {
     tellFirstFailure(probe, outcome.result, reason, moment, findings)
   }

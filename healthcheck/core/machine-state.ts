@@ -57,6 +57,7 @@ export interface Probe {
   /** Since when its results are void by the prober's own fault. */
   voidSince: MonotonicMs | undefined
   voidReason: string | undefined
+  confirmedMs: number | undefined
   results: CheckResult[]
 }
 
@@ -113,12 +114,13 @@ export function newProbe(
     run: undefined,
     startedAt: moment.now,
     isFirst: true,
-    isWanted: false,
     owesPhase: true,
+    isWanted: false,
     asked: new Set(),
     clearing: new Set(),
     voidSince: undefined,
     voidReason: undefined,
+    confirmedMs: undefined,
     results: [],
   }
 }

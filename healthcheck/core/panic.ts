@@ -61,6 +61,20 @@ function hasEased(pool: PoolRecord, isOver: boolean, moment: Moment): boolean {
   return moment.now >= pool.easeUntil
 }
 
+/** When (wall clock) the panic ends, or ended, by which the server is up though its checks fail. */
+export function keptUntilMs(server: ServerRecord, moment: Moment): number | undefined {
+  const { pool } = server
+  if (!pool.doubtfulUp.has(server)) return undefined
+  if (pool.panicUntil !== undefined) return moment.wallMs + pool.panicUntil - moment.now
+  return pool.isPanicSpent ? moment.wallMs : undefined
+}
+
+/** A panic of before a restart goes on to the end that it had: no new one begins. */
+export function resumePanic(pool: PoolRecord, untilMs: number, moment: Moment): void {
+  const leftMs = Math.min(Math.max(0, untilMs - moment.wallMs), pool.config.panicForMs)
+  pool.panicUntil ??= monotonicMs(moment.now + leftMs)
+}
+
 /** How a kept verdict explains itself. */
 export const keptReason = (why: string): string => `kept, as the prober suspects itself: ${why}`
 

@@ -8,15 +8,20 @@ import { classify, publish, setDoubtfulOutage, setHeld, tellServer } from './poo
 import type { Findings, Moment, PoolRecord, ServerRecord } from './pool-state.ts'
 import { combine } from './server-health.ts'
 
-/** Takes in what the server's checks say now, and what follows for its pool. */
+/** What the server's checks say now, and what follows for it and its pool. */
 export function settle(server: ServerRecord, moment: Moment, findings: Findings): void {
   const { pool } = server
-  const healths = server.checks.map(({ check, source }) => ({ check, health: source.health }))
-  server.raw = combine(healths, server.config.weight)
-  classify(server)
+  takeIn(server)
   if (wouldPanic(server, moment)) startPanic(pool, moment, findings)
   settleServer(server, moment, findings)
   reviewPool(pool, moment, findings)
+}
+
+/** Takes in what the server's checks say now, without a verdict yet. */
+export function takeIn(server: ServerRecord): void {
+  const healths = server.checks.map(({ check, source }) => ({ check, health: source.health }))
+  server.raw = combine(healths, server.config.weight)
+  classify(server)
 }
 
 /** To be called when `nextPoolDeadline` has come. */
@@ -69,6 +74,7 @@ function settleServer(server: ServerRecord, moment: Moment, findings: Findings):
 function settleUp(server: ServerRecord, moment: Moment, findings: Findings): void {
   const { raw, verdict } = server
   setDoubtfulOutage(server, undefined)
+  if (isKeptUnchecked(server)) return
   if (isHeldDown(server, moment, findings)) return
   setHeld(server, undefined)
   if (verdict.state !== 'up') server.upSince = moment.now
@@ -81,6 +87,11 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
   const returned = howReturned(server)
   server.upCache = raw.cache
   publish(server, { ...news, returned, ...identity(server) }, moment, findings)
+}
+
+/** Kept by a panic that goes on, and not checked yet since a reload or a restart. */
+function isKeptUnchecked({ raw, verdict, pool }: ServerRecord): boolean {
+  return pool.panicUntil !== undefined && verdict.held === 'panic' && raw.isDoubtful
 }
 
 /** A reboot keeps what is on disks, so the boot says nothing; the cache's own token does. */

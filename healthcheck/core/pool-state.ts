@@ -28,6 +28,8 @@ export interface ServerRecord {
   upSince: MonotonicMs
   /** The `cache` that it told while it was last up. */
   upCache: string | undefined
+  /** When its verdict was last confirmed by the checks that it had before the present ones. */
+  confirmedMs: number
   /** Damped: when it may come back; undefined while its checks don't pass, or it is not damped. */
   heldUntil: MonotonicMs | undefined
   /** It went down doubtfully, and what it was before, should that prove to be our own fault. */
@@ -40,6 +42,8 @@ export interface ServerCheck {
   readonly key: string
   readonly source: {
     readonly health: ProbeHealth
+    /** When (wall clock) a result last was, or confirmed, what `health` says. */
+    readonly confirmedMs: number | undefined
     /** The prober's own trouble: the last verdict stands though nothing new is known. */
     readonly voidReason: string | undefined
   }
@@ -105,10 +109,10 @@ export function newServer(
     server: config.name,
     state: saved?.state ?? 'unknown',
     factor: saved?.factor ?? 0,
-    reason: saved === undefined ? 'not checked yet' : `${saved.reason} (before the restart)`,
+    reason: saved === undefined ? 'not checked yet' : reasonBefore(saved),
     sinceMs: saved?.sinceMs ?? moment.wallMs,
     clearsSuspicion: false,
-    held: 'no',
+    held: saved?.keptUntilMs === undefined ? 'no' : 'panic',
     outageCount: saved?.outageCount ?? 0,
     returned: saved?.returned ?? 'no',
     boot: saved?.boot,
@@ -123,9 +127,22 @@ export function newServer(
     flaps: CALM,
     upSince: moment.now,
     upCache: saved?.upCache,
+    confirmedMs: saved?.confirmedMs ?? moment.wallMs,
     heldUntil: undefined,
     doubtfulOutage: undefined,
   }
+}
+
+/** Said once, however many restarts it outlives. */
+const reasonBefore = ({ reason }: SavedVerdict): string =>
+  reason.endsWith(BEFORE) ? reason : `${reason}${BEFORE}`
+
+const BEFORE = ' (before the restart)'
+
+/** When (wall clock) the last of the server's checks confirmed its verdict; now, if it has none. */
+export function confirmedMs(server: ServerRecord, wallMs: number): number {
+  const each = server.checks.map(({ source }) => source.confirmedMs ?? server.confirmedMs)
+  return Math.min(wallMs, ...each)
 }
 
 /** A hold-down begins, or ends, or must be stood through anew. */

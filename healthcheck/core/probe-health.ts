@@ -36,13 +36,15 @@ export const FRESH: ProbeHealth = {
 
 /**
  * Before the first result of a server whose verdict is known (from before a reload or a restart):
- * only good news is taken over; what was down comes back as a new one does.
+ * only good news is taken over; what was down comes back as a new one does. One that is kept
+ * although its checks fail is in doubt until a check passes.
  */
 export function assumedHealth(verdict: Verdict): ProbeHealth {
   if (verdict.state !== 'up') return FRESH
   const { factor, boot, cache } = verdict
   const told: Told = { factor, weight: undefined, boot, cache }
-  return { ...FRESH, state: 'up', reason: 'not checked since', told }
+  const known = { ...FRESH, state: 'up', reason: 'not checked since', told } as const
+  return verdict.held === 'panic' ? { ...known, streak: 1, blame: 'doubtful' } : known
 }
 
 /**

@@ -15,6 +15,10 @@ export interface SavedVerdict {
   readonly upCache: string | undefined
   readonly boot: string | undefined
   readonly cache: string | undefined
+  /** When its checks last said so. */
+  readonly confirmedMs: number
+  /** Its checks fail, and it is kept: when that ends, or ended. */
+  readonly keptUntilMs: number | undefined
 }
 
 /** A verdict and where its server is. */
@@ -24,10 +28,17 @@ export interface LocatedVerdict {
   readonly upCache: string | undefined
   readonly address: string
   readonly port: number | undefined
+  readonly confirmedMs: number
+  readonly keptUntilMs: number | undefined
 }
 
 /** Older ones say nothing any more: the servers are unknown again until they are checked. */
 export const SAVED_FOR_MS = 120_000
+
+/** Confirmed so lately that it may be taken over. */
+export function isYoung({ confirmedMs }: SavedVerdict, wallMs: number): boolean {
+  return confirmedMs <= wallMs && wallMs - confirmedMs <= SAVED_FOR_MS
+}
 
 /** The text to keep. Servers that are unknown are left out. */
 export function encodeVerdicts(located: readonly LocatedVerdict[], wallMs: number): string {
@@ -41,26 +52,26 @@ export function encodeVerdicts(located: readonly LocatedVerdict[], wallMs: numbe
   return `${JSON.stringify({ version: VERSION, savedAtMs: wallMs, verdicts })}\n`
 }
 
-/** What was kept, by `pool/server`; nothing of a text that is too old, damaged or not ours. */
+/** What was kept and is young, by `pool/server`; nothing of a text that is damaged or not ours. */
 export function decodeVerdicts(text: string, wallMs: number): Map<string, SavedVerdict> {
   const saved = new Map<string, SavedVerdict>()
   const file = parseObject(text)
   if (file?.['version'] !== VERSION || !Array.isArray(file['verdicts'])) return saved
   const { savedAtMs } = file
   if (typeof savedAtMs !== 'number' || savedAtMs > wallMs) return saved
-  if (wallMs - savedAtMs > SAVED_FOR_MS) return saved
   for (const entry of file['verdicts'] as unknown[]) {
-    const verdict = decodeOne(entry)
-    if (verdict !== undefined) saved.set(`${verdict.pool}/${verdict.server}`, verdict)
+    const verdict = decodeOne(entry, savedAtMs)
+    if (verdict !== undefined && isYoung(verdict, wallMs))
+      saved.set(`${verdict.pool}/${verdict.server}`, verdict)
   }
   return saved
 }
 
-function decodeOne(entry: unknown): SavedVerdict | undefined {
+function decodeOne(entry: unknown, savedAtMs: number): SavedVerdict | undefined {
   if (typeof entry !== 'object' || entry === null) return undefined
   const told = entry as Record<string, unknown>
   const { pool, server, address, port, state, factor, reason, sinceMs } = told
-  const { outageCount, returned, upCache, boot, cache } = told
+  const { outageCount, returned, upCache, boot, cache, confirmedMs, keptUntilMs } = told
   if (typeof pool !== 'string' || typeof server !== 'string' || typeof address !== 'string')
     return undefined
   if (state !== 'up' && state !== 'down') return undefined
@@ -80,6 +91,8 @@ function decodeOne(entry: unknown): SavedVerdict | undefined {
     upCache: typeof upCache === 'string' ? upCache : undefined,
     boot: typeof boot === 'string' ? boot : undefined,
     cache: typeof cache === 'string' ? cache : undefined,
+    confirmedMs: typeof confirmedMs === 'number' ? confirmedMs : savedAtMs,
+    keptUntilMs: typeof keptUntilMs === 'number' ? keptUntilMs : undefined,
   }
 }
 

@@ -108,7 +108,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     const moment = { now: clock.now(), wallMs: clock.wallMs() }
     if (saveAt !== undefined && moment.now >= saveAt) {
       saveAt = monotonicMs(moment.now + SAVE_EVERY_MS)
-      store?.save(locatedVerdicts(machine), moment.wallMs)
+      store?.save(locatedVerdicts(machine, moment), moment.wallMs)
     }
     for (const effect of step(machine, event, moment)) apply(effect)
     // While probes run the loop's lateness is watched closely, for their deadlines' sake.
@@ -195,7 +195,10 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     history: (pool, server) => history(machine, pool, server),
     lateness: () => ({ worstMs, totalMs }),
     stop() {
-      if (isStarted && !isStopped) store?.saveNow(locatedVerdicts(machine), clock.wallMs())
+      if (isStarted && !isStopped) {
+        const moment = { now: clock.now(), wallMs: clock.wallMs() }
+        store?.saveNow(locatedVerdicts(machine, moment), moment.wallMs)
+      }
       isStopped = true
       driver.stop()
       for (const probe of running.values()) probe.cancel()

@@ -19,6 +19,8 @@ interface Line {
   /** From now on these servers (or `server check`) answer so. */
   readonly servers?: Record<string, Behaviour>
   readonly checkNow?: string
+  /** The prober ends, and begins again so many milliseconds later with the `pools` of this line. */
+  readonly restart?: number
   /** Show the checks' starts too. */
   readonly showChecks?: boolean
 }
@@ -51,6 +53,7 @@ function play(input: string): string {
     for (const [server, behaviour] of Object.entries(line.servers ?? {})) {
       world.behaviours.set(server, behaviour)
     }
+    if (line.restart !== undefined) world.restart(line.restart)
     if (line.pools !== undefined) {
       const pools = Object.entries(line.pools).map(([name, { count, ...changes }]) => {
         return [name, poolOf(count, { name, ...changes })] as const

@@ -1,12 +1,13 @@
 import type { CheckConfig, Pool, TcpCheckConfig } from '../../common/config/config.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import { DeadlineHeap } from '../../healthcheck/core/deadline-heap.ts'
-import { nextDeadline, step } from '../../healthcheck/core/health-machine.ts'
+import { locatedVerdicts, nextDeadline, step } from '../../healthcheck/core/health-machine.ts'
 import type { HealthEvent } from '../../healthcheck/core/health-machine.ts'
 import { createHealthMachine } from '../../healthcheck/core/machine-state.ts'
 import type { HealthEffect, HealthMachine } from '../../healthcheck/core/machine-state.ts'
 import { NOTHING_TOLD } from '../../healthcheck/core/outcome.ts'
 import type { Outcome } from '../../healthcheck/core/outcome.ts'
+import { decodeVerdicts, encodeVerdicts } from '../../healthcheck/core/saved-verdicts.ts'
 import type { SavedVerdict } from '../../healthcheck/core/saved-verdicts.ts'
 
 /** How a simulated server answers its checks. */
@@ -22,13 +23,14 @@ export interface Telling {
 
 /** The machine among simulated servers, in simulated time. */
 export class World {
-  readonly machine: HealthMachine
+  machine: HealthMachine
   readonly behaviours = new Map<string, Behaviour>()
   nowMs = 0
   latencyMs = 2
-  readonly #results = new DeadlineHeap<{ key: string; run: number; outcome: Outcome }>()
+  #results = new DeadlineHeap<{ key: string; run: number; outcome: Outcome }>()
   readonly #cancelled = new Set<number>()
   readonly #observe: (effect: HealthEffect, atMs: number) => void
+  readonly #init: { random: () => number; concurrency: number }
 
   constructor(
     observe: (effect: HealthEffect, atMs: number) => void,
@@ -36,7 +38,18 @@ export class World {
   ) {
     this.#observe = observe
     const { random = () => 0.5, concurrency = 64, saved } = init
-    this.machine = createHealthMachine({ random, concurrency, ...(saved && { saved }) })
+    this.#init = { random, concurrency }
+    this.machine = createHealthMachine({ ...this.#init, ...(saved && { saved }) })
+  }
+
+  /** The prober ends, and another begins `pauseMs` later with what the first has kept. */
+  restart(pauseMs: number): void {
+    const moment = { now: monotonicMs(this.nowMs), wallMs: WALL_MS + this.nowMs }
+    const text = encodeVerdicts(locatedVerdicts(this.machine, moment), moment.wallMs)
+    this.nowMs += pauseMs
+    const saved = decodeVerdicts(text, WALL_MS + this.nowMs)
+    this.machine = createHealthMachine({ ...this.#init, saved })
+    this.#results = new DeadlineHeap()
   }
 
   send(event: HealthEvent): void {

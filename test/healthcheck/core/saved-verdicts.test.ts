@@ -21,14 +21,21 @@ const verdict: Verdict = {
   boot: 'b',
   cache: undefined,
 }
-const located = { verdict, upCache: 'k', address: '10.0.0.1', port: undefined }
+const located = {
+  verdict,
+  upCache: 'k',
+  address: '10.0.0.1',
+  port: undefined,
+  confirmedMs: 900,
+  keptUntilMs: 9000,
+}
 
 void t.test('what is kept comes back as it was, for as long as it may', (t) => {
   const text = encodeVerdicts(
     [located, { ...located, verdict: { ...verdict, state: 'unknown' } }],
     1000,
   )
-  const saved = decodeVerdicts(text, 1000 + SAVED_FOR_MS)
+  const saved = decodeVerdicts(text, 900 + SAVED_FOR_MS)
   t.equal(saved.size, 1)
   t.strictSame(saved.get('caches/c1'), {
     pool: 'caches',
@@ -44,14 +51,32 @@ void t.test('what is kept comes back as it was, for as long as it may', (t) => {
     upCache: 'k',
     boot: 'b',
     cache: undefined,
+    confirmedMs: 900,
+    keptUntilMs: 9000,
   })
-  t.equal(decodeVerdicts(text, 1001 + SAVED_FOR_MS).size, 0, 'too old')
   t.equal(decodeVerdicts(text, 999).size, 0, 'of the future: the clock was set back')
   t.end()
 })
 
+void t.test('each is as old as its last confirmation, not as the file', (t) => {
+  const other = { ...located, verdict: { ...verdict, server: 'c2' }, confirmedMs: 1000 }
+  const text = encodeVerdicts([located, other], 1000)
+  const names = (wallMs: number) => [...decodeVerdicts(text, wallMs).keys()]
+  t.same(names(900 + SAVED_FOR_MS), ['caches/c1', 'caches/c2'])
+  t.same(names(901 + SAVED_FOR_MS), ['caches/c2'])
+  t.same(names(1001 + SAVED_FOR_MS), [])
+  t.end()
+})
+
+void t.test('a file that does not say when they were confirmed is as old as it is', (t) => {
+  const text = encodeVerdicts([located], 1000).replace('"confirmedMs":900,', '')
+  t.match(decodeVerdicts(text, 1000 + SAVED_FOR_MS).get('caches/c1'), { confirmedMs: 1000 })
+  t.equal(decodeVerdicts(text, 1001 + SAVED_FOR_MS).size, 0)
+  t.end()
+})
+
 void t.test('any text at all is read without harm', (t) => {
-  const text = encodeVerdicts([located], 0)
+  const text = encodeVerdicts([{ ...located, confirmedMs: 0 }], 0)
   t.equal(decodeVerdicts(text.replace('"version":1', '"version":2'), 0).size, 0)
   t.equal(decodeVerdicts(text.slice(0, -10), 0).size, 0)
   fc.assert(

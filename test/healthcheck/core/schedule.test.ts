@@ -66,6 +66,56 @@ void t.test('second checks are spread evenly over the interval', (t) => {
   t.end()
 })
 
+/** In how many of the second's tenths that begins at `fromMs` how many checks start. */
+function tenths(starts: readonly number[], fromMs: number): number[] {
+  const counts = new Array<number>(10).fill(0)
+  for (const at of starts) {
+    const tenth = Math.floor((at - fromMs) / 100)
+    if (tenth >= 0 && tenth < 10) counts[tenth] = (counts[tenth] ?? 0) + 1
+  }
+  return counts
+}
+
+const isEven = (counts: readonly number[]): boolean =>
+  Math.max(...counts) <= 110 && Math.min(...counts) >= 90
+
+void t.test('checks are spread as evenly where only several results make a verdict', (t) => {
+  const check = tcpCheck({ rise: 3, fastIntervalMs: 250 })
+  const starts = startsOf(1000, 9999, { concurrency: 1000 }, () => undefined, check)
+  const counts = tenths([...starts.values()].flat(), 9000)
+  t.ok(isEven(counts), counts.join(' '))
+  t.end()
+})
+
+void t.test(
+  'so they are where all speak against what was known, and where all are changed',
+  (t) => {
+    let starts: number[] = []
+    const world = new World(
+      (effect, at) => {
+        if (effect.type === 'probe') starts.push(at)
+      },
+      { concurrency: 1000 },
+    )
+    const pools = { caches: poolOf(1000, { panicForMs: 0 }) }
+    world.send({ type: 'configure', pools, checks: { tcp: tcpCheck() } })
+    world.runUntil(2000)
+    world.restart(0)
+    for (const { name } of pools.caches.servers) world.behaviours.set(name, '500')
+    world.send({ type: 'configure', pools, checks: { tcp: tcpCheck() } })
+    world.runUntil(7999)
+    let counts = tenths(starts, 6999)
+    t.ok(isEven(counts), counts.join(' '))
+
+    starts = []
+    world.send({ type: 'configure', pools, checks: { tcp: tcpCheck({ rise: 2 }) } })
+    world.runUntil(9999)
+    counts = tenths(starts, 8999)
+    t.ok(isEven(counts), counts.join(' '))
+    t.end()
+  },
+)
+
 void t.test('first checks come at once, so many at a time', (t) => {
   const starts = startsOf(200, 7, { concurrency: 64 }, () => undefined)
   const at = (ms: number): number => [...starts.values()].filter((list) => list[0] === ms).length

@@ -19,7 +19,16 @@ const located = (factor: number) => {
     boot: undefined,
     cache: undefined,
   }
-  return [{ verdict, upCache: undefined, address: '10.0.0.1', port: 80 }]
+  return [
+    {
+      verdict,
+      upCache: undefined,
+      address: '10.0.0.1',
+      port: 80,
+      confirmedMs: 900,
+      keptUntilMs: undefined,
+    },
+  ]
 }
 
 void t.test('the last save wins, and the file is whole', async (t) => {
