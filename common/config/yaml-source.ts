@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument } from 'yaml'
 import type { Pair, Scalar, YAMLError, YAMLMap, YAMLSeq } from 'yaml'
 import { quote } from './problem.ts'
 import type { Problem } from './problem.ts'
@@ -105,32 +105,62 @@ function refuseText(text: string): Omit<Problem, 'file'> | undefined {
   return undefined
 }
 
-/** Bounds the nesting from above, without parsing: brackets that are open, or `- - -` in a line. */
+/**
+ * Where the nesting is too deep, or -1: by the library's own words, of which no more are read. Each
+ * bracket and each indicator nests what follows; a comma goes back to its bracket, and a new line to
+ * the nearest line above that is indented less.
+ */
 function tooDeepAt(text: string): number {
+  const brackets: number[] = []
+  const lines: { indent: number; depth: number }[] = []
   let depth = 0
-  let lineDepth = 0
-  for (let index = 0; index < text.length; index++) {
-    const character = text[index]!
-    if ('[{'.includes(character)) depth++
-    else if (']}'.includes(character)) depth = Math.max(0, depth - 1)
-    else if (character === '\n') lineDepth = 0
-    else if ('-?:'.includes(character) && ' \t'.includes(text[index + 1] ?? '\n')) lineDepth++
-    if (depth > MAX_DEPTH || lineDepth > MAX_DEPTH * 2) return index
-  }
-  return tooIndentedAt(text)
-}
-
-/** Block nesting needs a deeper indentation for each level. */
-function tooIndentedAt(text: string): number {
-  const open: number[] = []
-  for (const match of text.matchAll(/^( *)[^ \n]/gm)) {
-    const indent = match[1]!.length
-    while ((open.at(-1) ?? -1) >= indent) open.pop()
-    open.push(indent)
-    if (open.length > MAX_DEPTH) return match.index
+  let offset = 0
+  let lineStart = 0
+  let indent: number | undefined
+  for (const word of new Lexer().lex(text)) {
+    if (word === FLOW_BROKEN) brackets.length = 0
+    if (indent !== undefined && offset === lineStart && brackets.length === 0) {
+      lines.push({ indent, depth })
+      indent = undefined
+    }
+    if (MARKS.has(word)) continue
+    if (indent === undefined && !/^[ \t\r\n#]/.test(word)) {
+      indent = offset - lineStart
+      while ((lines.at(-1)?.indent ?? -1) >= indent) lines.pop()
+      depth = lines.at(-1)?.depth ?? 0
+    }
+    depth = depthAfter(word, depth, brackets)
+    if (depth > MAX_DEPTH * 2) return offset
+    offset += word.length
+    if (word.endsWith('\n')) lineStart = offset
   }
   return -1
 }
+
+/** `brackets` holds the depth outside of each that is open. */
+function depthAfter(word: string, depth: number, brackets: number[]): number {
+  switch (word) {
+    case '[':
+    case '{':
+      brackets.push(depth)
+      return depth + 1
+    case ']':
+    case '}':
+      return brackets.pop() ?? depth
+    case ',':
+      return (brackets.at(-1) ?? depth) + 1
+    case '-':
+    case '?':
+    case ':':
+      return depth + 1
+    default:
+      return depth
+  }
+}
+
+/** Words of no width, the lexer's own: a document or a scalar begins, a bracket is never closed. */
+const FLOW_BROKEN = '\u0018'
+const MARKS: ReadonlySet<string> = new Set(['\u0002', '\u001f', FLOW_BROKEN])
 
 const SENTENCES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'A tab indents this line: YAML wants spaces',
