@@ -32,8 +32,10 @@ export function errorFailure(code: string, message: string, phase: ProbePhase): 
   }
   if (code === 'HPE_HEADER_OVERFLOW') return { reason: 'head too large', blame: 'server' }
   if (code.startsWith('HPE_')) return { reason: `not an HTTP answer (${code})`, blame: 'server' }
-  if (code.includes('CERT') || code.includes('ISSUER') || code.includes('SIGNED')) {
-    return { reason: `certificate refused: ${printable(message)}`, blame: 'server' }
+  if (/CERT|ISSUER|SIGNED|SIGNATURE/.test(code)) {
+    // Without Node's advice to its own users.
+    const [why = ''] = message.split(';')
+    return { reason: `certificate refused: ${printable(why)}`, blame: 'server' }
   }
   if (phase === 'tls') return { reason: `TLS refused: ${printable(message)}`, blame: 'server' }
   return { reason: printable(`${code} ${message}`), blame: 'server' }

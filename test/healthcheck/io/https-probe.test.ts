@@ -10,7 +10,6 @@ import { httpCheck } from '../world.ts'
 import { components, httpAnswer, listen, outcomeOf, targetOf } from './rig.ts'
 
 const fixture = (name: string): Buffer => readFileSync(join(import.meta.dirname, 'fixtures', name))
-const cert = fixture('cdn.pem')
 
 const ask = (port: number, changes: Partial<HttpCheckConfig> = {}) => {
   const check = httpCheck({ type: 'https', reuse: false, ...changes }) as HttpCheckConfig
@@ -18,12 +17,14 @@ const ask = (port: number, changes: Partial<HttpCheckConfig> = {}) => {
   return outcomeOf((done) => prober.run(targetOf(check, port), done))
 }
 
-async function secureServer(t: {
-  teardown(fn: () => void): void
-}): Promise<{ port: number; names: (string | false)[] }> {
+async function secureServer(
+  t: { teardown(fn: () => void): void },
+  pair = 'cdn',
+): Promise<{ port: number; names: (string | false)[] }> {
   const names: (string | false)[] = []
   const sockets = new Set<net.Socket>()
-  const server = tls.createServer({ cert, key: fixture('cdn.key') }, (socket) => {
+  const cert = fixture(`${pair}.pem`)
+  const server = tls.createServer({ cert, key: fixture(`${pair}.key`) }, (socket) => {
     names.push(socket.servername ?? false)
     socket.on('data', () => socket.write(httpAnswer('200 OK', 'ok')))
     socket.on('error', () => undefined)
@@ -52,6 +53,30 @@ void t.test('a certificate is looked at only where asked', async (t) => {
     result: 'failed',
     blame: 'server',
     reason: 'certificate refused: self-signed certificate',
+  })
+})
+
+void t.test('an authority is trusted where the system or the process is told to', async (t) => {
+  const named = { verify: true, sni: 'cdn.example.com' }
+  const issued = (await secureServer(t, 'issued')).port
+  const expired = (await secureServer(t, 'expired')).port
+  t.match(await ask(issued, named), {
+    result: 'failed',
+    blame: 'server',
+    reason: 'certificate refused: unable to verify the first certificate',
+  })
+  const usual = tls.getCACertificates('default')
+  t.teardown(() => {
+    tls.setDefaultCACertificates(usual)
+  })
+  tls.setDefaultCACertificates([...usual, fixture('ca.pem').toString()])
+  t.match(await ask(issued, named), { result: 'passed' })
+  const reason = 'certificate refused: certificate has expired'
+  t.match(await ask(expired, named), { result: 'failed', blame: 'server', reason })
+  t.match(await ask(expired, { ...named, verify: false }), { result: 'passed' })
+  t.match(await ask(issued, { ...named, sni: 'other.example.com' }), {
+    result: 'failed',
+    reason: /^certificate refused: .*other\.example\.com/,
   })
 })
 
