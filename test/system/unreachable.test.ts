@@ -20,6 +20,7 @@ t.before(() =>
   ip -n ${prober} address add 10.9.0.1/24 dev near; ip -n ${prober} link set near up
   ip -n ${router} address add 10.9.0.2/24 dev far; ip -n ${router} link set far up
   ip -n ${prober} route add default via 10.9.0.2
+  ip -n ${prober} route add blackhole 10.9.1.4
   ip netns exec ${router} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/icmp_ratelimit'
   ip -n ${router} route add unreachable 10.9.1.1
   ip -n ${router} route add prohibit 10.9.1.2
@@ -50,6 +51,11 @@ for (const [kind, check] of Object.entries(checks)) {
       t.ok(outcome.latencyMs < DEADLINE_MS / 2, `${Math.round(outcome.latencyMs)} ms`)
     })
   }
+
+  void t.test(`${kind}: the box itself has no way there`, async (t) => {
+    const reason = "the local routing table sends it nowhere (the prober's own)"
+    t.match(await probe('10.9.1.4', check), { result: 'failed', reason, blame: 'prober' })
+  })
 
   void t.test(`${kind}: nobody answers`, async (t) => {
     const outcome = await probe('10.9.1.3', check)
