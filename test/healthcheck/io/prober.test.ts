@@ -136,6 +136,23 @@ void t.test('verdicts are taken over from the life before', async (t) => {
   t.match(after.changes[0], { before: 'unknown', verdict: { state: 'up' } })
 })
 
+void t.test('a state file that cannot be written is told, and the checks go on', async (t) => {
+  const stateFile = join(t.testdir({}), 'gone', 'verdicts.json')
+  const answers = { isWell: true }
+  const port = await listen(t, (socket) => {
+    answering(answers.isWell ? httpAnswer('200 OK') : httpAnswer('500 No'))(socket)
+  })
+  const checks = { http: httpCheck({ ...quick, reuse: false }) }
+  const rig = new Rig(t, { pools: pools([port], ['http']), checks, stateFile })
+  rig.prober.start()
+  await rig.change(is('c1', 'up'))
+  const isTold = () => rig.events.find(({ event }) => event === 'verdicts not kept')
+  while (isTold() === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.match(isTold(), { subject: stateFile, reason: /^cannot keep the verdicts in .*ENOENT/ })
+  answers.isWell = false
+  await rig.change(is('c1', 'down'))
+})
+
 void t.test('what cannot even be asked is a failed check, not a dead prober', async (t) => {
   const checks = { http: httpCheck({ ...quick, path: '/\u0000', reuse: false }) }
   const rig = new Rig(t, { pools: pools([1], ['http']), checks })
