@@ -103,11 +103,15 @@ export class ClientConnection
     )
   }
 
-  write(buffer: Buffer, start: number, end: number): WriteOutcome {
+  write(buffer: Buffer, start: number, end: number, isMoreToCome = false): WriteOutcome {
     this.lane.counters.add(GLOBAL.bytesOut, end - start)
-    const outcome = this.#transport.write(buffer, start, end)
+    const outcome = this.#transport.write(buffer, start, end, isMoreToCome)
     if (outcome === WRITE.waits && this.#wait !== WAIT.send) this.#arm(WAIT.send)
     return outcome
+  }
+
+  push(): void {
+    this.#transport.push()
   }
 
   get canTake(): boolean {

@@ -77,7 +77,8 @@ export interface ExchangeClient {
   readonly tlsCipher: Uint8Array
   readonly logText: ConnectionText
   readonly pendingBytes: number
-  write(buffer: Buffer, start: number, end: number): WriteOutcome
+  write(buffer: Buffer, start: number, end: number, isMoreToCome?: boolean): WriteOutcome
+  push(): void
   readonly canTake: boolean
   takeFrom(source: Transport, length: number): number
   /** Whether another request may follow, where the client wants it to. */
@@ -612,34 +613,37 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     const length = Math.min(end - from, this.#remaining)
     this.#remaining -= length
     this.record.bodyBytes += length
-    const outcome = this.client.write(bytes, start, from + length)
+    const { client } = this
+    const upstream = this.#upstream
+    const isFull = end >= HEAD_ROOM_BYTES + FIRST_READ_BYTES
+    const passesOn = isFull && this.#remaining > 0 && upstream?.readsAll === false
+    const outcome = client.write(bytes, start, from + length, passesOn)
     if (outcome === WRITE.failed) return
     if (this.#remaining === 0) this.#framedAnswerComplete(from + length === end)
     else if (outcome === WRITE.waits) this.#pause()
-    else if (end >= HEAD_ROOM_BYTES + FIRST_READ_BYTES) this.#passOn()
+    else if (passesOn && !this.#passOn(upstream)) client.push()
   }
 
-  /** What came beyond a first read goes from socket to socket, as far as the client takes it. */
-  #passOn(): void {
+  /** What came beyond the read goes from socket to socket, as far as it is taken; false: nothing. */
+  #passOn(upstream: UpstreamConnection): boolean {
     const { client } = this
     for (let i = 0; i < MOST_PASSES; i++) {
-      const upstream = this.#upstream
-      if (upstream === undefined || upstream.readsAll) return
       const taken = upstream.passOn(client, this.#remaining)
-      if (taken <= 0) return
+      if (taken <= 0) return i > 0 || taken < 0
       const length = Math.min(taken, this.#remaining)
       this.#lane.counters.addServer(this.#row + SERVER.bytesIn, length)
       this.#remaining -= length
       this.record.bodyBytes += length
       if (this.#remaining === 0) {
         this.#framedAnswerComplete(taken === length)
-        return
+        return true
       }
       if (client.pendingBytes > 0) {
         this.#pause()
-        return
+        return true
       }
     }
+    return true
   }
 
   /** Chunks are taken apart and framed anew: extensions and trailers end here. */

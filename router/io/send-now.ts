@@ -4,11 +4,24 @@ import koffi from 'koffi'
 /**
  * Sends bytes `start` to `end` of a long-lived buffer on a socket, as many as the kernel takes at
  * once (send(2)): how many, 0 where it takes none now or the connection is broken. A call by
- * address makes no object at all, and tells what is left over before anybody must keep it.
+ * address makes no object at all, and tells what is left over before anybody must keep it. Where
+ * more follows at once the kernel may wait for it, to send both in one packet; `pushNow` ends that.
  */
-export function sendNow(fd: number, buffer: Buffer, start: number, end: number): number {
+export function sendNow(
+  fd: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  isMoreToCome: boolean,
+): number {
   const from = addressOf(buffer) + start
-  return Math.max(0, calls?.send(fd, from, end - start, MSG_DONTWAIT | MSG_NOSIGNAL) ?? 0)
+  const flags = isMoreToCome ? FLAGS | MSG_MORE : FLAGS
+  return Math.max(0, calls?.send(fd, from, end - start, flags) ?? 0)
+}
+
+/** Sends what waits for more, as every TCP_NODELAY does that is set. */
+export function pushNow(fd: number): void {
+  calls?.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, ONE, ONE.byteLength)
 }
 
 /** Whether this system has the calls. */
@@ -37,6 +50,13 @@ type Send = (fd: number, address: number, length: number, flags: number) => numb
 
 interface Calls {
   readonly send: Send
+  readonly setsockopt: (
+    fd: number,
+    level: number,
+    name: number,
+    value: Int32Array,
+    length: number,
+  ) => number
   readonly ioctl: (fd: number, request: number, value: Int32Array) => number
 }
 
@@ -45,6 +65,9 @@ function loadCalls(): Calls | undefined {
     const libc = koffi.load('libc.so.6')
     return {
       send: libc.func('intptr_t send(int fd, intptr_t bytes, size_t length, int flags)') as Send,
+      setsockopt: libc.func(
+        'int setsockopt(int fd, int level, int name, const int *value, uint32_t length)',
+      ) as Calls['setsockopt'],
       ioctl: libc.func('int ioctl(int fd, unsigned long request, int *value)') as Calls['ioctl'],
     }
   } catch {
@@ -52,8 +75,12 @@ function loadCalls(): Calls | undefined {
   }
 }
 
-const MSG_DONTWAIT = 0x40
-const MSG_NOSIGNAL = 0x4000
+/** MSG_DONTWAIT | MSG_NOSIGNAL */
+const FLAGS = 0x4040
+const MSG_MORE = 0x8000
+const IPPROTO_TCP = 6
+const TCP_NODELAY = 1
+const ONE = Int32Array.of(1)
 const KNOWN = 4
 const SIOCOUTQ = 0x5411
 const calls = loadCalls()

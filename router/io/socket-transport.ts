@@ -54,6 +54,10 @@ class SocketTransport implements Transport {
     return WRITE.waits
   }
 
+  push(): void {
+    // Nothing was held back.
+  }
+
   takeFrom(): number {
     return 0
   }

@@ -14,7 +14,7 @@ import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import type { BufferPool } from './buffer-pool.ts'
 import { canPassOn, leftBytes, passOn, takeLeft } from './pass-on.ts'
-import { canSendNow, sendNow, untakenBytes } from './send-now.ts'
+import { canSendNow, pushNow, sendNow, untakenBytes } from './send-now.ts'
 import { WRITE } from './transport.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
 
@@ -119,14 +119,18 @@ class StreamWrapTransport implements Transport {
     return handle.writeQueueSize + untakenBytes(handle.fd)
   }
 
-  write(buffer: Buffer, start: number, end: number): WriteOutcome {
+  write(buffer: Buffer, start: number, end: number, isMoreToCome = false): WriteOutcome {
     const handle = this.#writable
     if (handle === undefined) return WRITE.failed
     if (this.#isTls) return this.#writeSecure(handle, buffer, start, end)
     if (this.#pendingWrites > 0) return this.#writeRest(handle, buffer, start, end)
-    const sent = sendNow(this.#fd, buffer, start, end)
+    const sent = sendNow(this.#fd, buffer, start, end, isMoreToCome)
     if (start + sent === end) return WRITE.done
     return this.#writeRest(handle, buffer, start + sent, end)
+  }
+
+  push(): void {
+    if (this.#writable !== undefined) pushNow(this.#fd)
   }
 
   get canTake(): boolean {

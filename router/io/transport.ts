@@ -38,7 +38,10 @@ export interface Transport {
   readonly pendingBytes: number
   /** As `pendingBytes`, or finer: it changes whenever the peer takes anything. */
   readonly queuedBytes: number
-  write(buffer: Buffer, start: number, end: number): WriteOutcome
+  /** Where `takeFrom` follows at once, `isMoreToCome` lets both go out together. */
+  write(buffer: Buffer, start: number, end: number, isMoreToCome?: boolean): WriteOutcome
+  /** Nothing came of it: what was written goes out alone. */
+  push(): void
   /** Whether `takeFrom` can take anything. */
   readonly canTake: boolean
   /**

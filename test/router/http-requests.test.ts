@@ -110,6 +110,33 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: a photo that stalls is passed on as far as it came`, async (t) => {
+    const answer = whole('a'.repeat(100_000))
+    const sendRest: (() => void)[] = []
+    const { edge } = await layGround(
+      t,
+      [
+        (s) => {
+          // As much as a first read takes, and no more for now.
+          s.write(answer.subarray(0, 24 * 1024))
+          sendRest.push(() => s.write(answer.subarray(24 * 1024)))
+        },
+      ],
+      { isPlain },
+    )
+    const startedAt = performance.now()
+    for (let i = 0; i < 10; i++) {
+      const client = dial(edge.port, get('/u/1/p'))
+      await until(() => client.text.length >= 24 * 1024)
+      sendRest[i]!()
+      await until(() => bodyOf(client.text).length === 100_000)
+      client.socket.destroy()
+    }
+    // Bytes that wait in vain for more to come are held back for 0.2 s.
+    t.ok(performance.now() - startedAt < 1500)
+    t.end()
+  })
+
   void t.test(`${means}: a listener's connections have a number, an age and a limit`, async (t) => {
     const { edge } = await layGround(t, once, {
       isPlain,

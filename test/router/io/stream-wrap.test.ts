@@ -208,6 +208,32 @@ void t.test('what a client does not take at once waits for it; what is over is l
   t.end()
 })
 
+void t.test('what is written for more to come waits for it, or for a push', async (t) => {
+  const { open } = await openLines(t)
+  const [source, target] = [await open(), await open()]
+  source.transport.pause()
+  source.client.write('b')
+  await turn()
+  const { transport, client } = target
+  const ways: [string, () => unknown][] = [
+    [
+      'a',
+      () => {
+        transport.push()
+      },
+    ],
+    ['ab', () => transport.takeFrom(source.transport, 1)],
+    ['ac', () => transport.write(Buffer.from('c'), 0, 1)],
+  ]
+  for (const [expected, follow] of ways) {
+    t.equal(transport.write(Buffer.from('a'), 0, 1, true), WRITE.done)
+    t.equal(whatIsThere(client), '')
+    follow()
+    t.equal(whatIsThere(client), expected)
+  }
+  t.end()
+})
+
 void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) => {
   const plain = await openLines(t)
   const secure = await openLines(t, true)
@@ -235,6 +261,16 @@ void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) 
 })
 
 const waiting = ({ transport }: Line): number => transport.pendingBytes
+
+/** Read without a turn of the loop. */
+function whatIsThere(client: Socket): string {
+  const bytes = Buffer.allocUnsafeSlow(100)
+  try {
+    return bytes.toString('latin1', 0, readSync(descriptorOf(client), bytes))
+  } catch {
+    return ''
+  }
+}
 
 /** What the kernel holds for a client, with no turn of the loop in which more is written. */
 function readAtOnce(client: Socket): void {
