@@ -86,7 +86,9 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
       : { state: 'up', factor, reason: keptReason(voidReason), held: 'panic' }
   const returned = howReturned(server)
   server.upCache = raw.cache
-  publish(server, { ...news, returned, ...identity(server) }, moment, findings)
+  // Not what it told last: a cache that tells no identity now is not known to be that one.
+  const { boot, cache } = raw
+  publish(server, { ...news, returned, boot, cache }, moment, findings)
 }
 
 /** Kept by a panic that goes on, and not checked yet since a reload or a restart. */
@@ -151,7 +153,7 @@ function releaseIfNoneUp(pool: PoolRecord, moment: Moment, findings: Findings): 
   }
 }
 
-/** The last told identity stands while nothing new is told. */
+/** The last told identity stands while the server is out. */
 function identity(server: ServerRecord): Pick<Verdict, 'boot' | 'cache'> {
   const { raw, verdict } = server
   return { boot: raw.boot ?? verdict.boot, cache: raw.cache ?? verdict.cache }

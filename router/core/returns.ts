@@ -215,7 +215,7 @@ function comeUp(
   if (returned === 'cold') {
     comer.reason =
       cache === undefined
-        ? 'no check tells whether it kept what it held'
+        ? 'its checks told no identity of what it holds'
         : `its cache ${cache} is not known to be the one of before`
     comer.waitingFromMs = Math.max(0, moment.wallMs - sinceMs)
   } else if (returned === 'same' && unfinishedMs !== undefined) {

@@ -132,7 +132,7 @@ void t.test('a cold cache comes back in steps, and is told when it begins and en
   story.pass(10_000)
   story.verdict('c2', { returned: 'cold' })
   t.strictSame(story.take(), [
-    'caches/c2 return begun: its users come back over 60 s in photos: no check tells whether it kept what it held',
+    'caches/c2 return begun: its users come back over 60 s in photos: its checks told no identity of what it holds',
   ])
   const shares: number[] = []
   for (let step = 0; step <= 100; step++) {

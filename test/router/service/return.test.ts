@@ -116,7 +116,7 @@ void t.test(
     const shown = await c0()
     const sharePct = shown?.returning?.sharePct ?? 0
     t.ok(sharePct > 5 && sharePct < 60, `${sharePct} %`)
-    t.match(shown, { state: 'up', returning: { reason: /no check tells/ } })
+    t.match(shown, { state: 'up', returning: { reason: /told no identity/ } })
     const leftMs = (shown?.returning?.untilMs ?? 0) - Date.now()
     t.ok(leftMs > 0 && leftMs < RAMP_S * 1000)
     const away = users.find((user) => !before.includes(user))!
