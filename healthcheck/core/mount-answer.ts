@@ -1,6 +1,7 @@
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
-import { reasonOf } from './mount-machine.ts'
+import { printable } from './blame.ts'
+import { isKnown, reasonOf } from './mount-machine.ts'
 import type { MountMachine, MountRecord } from './mount-machine.ts'
 
 /** What `GET /health` says, and with which status. */
@@ -43,13 +44,13 @@ export interface MountStatus {
 
 /** The answer as of now, from the last looks alone: it never waits for a disk. */
 export function answerOf(machine: MountMachine, boot: string, now: MonotonicMs): MountAnswer {
-  const { isDraining, mounts, scripts } = machine
-  const share = healthyShare(mounts)
-  const failedScript = scripts.find((script) => !script.isUp)
-  const isWhole = mounts.every((mount) => mount.isUp)
+  const { isDraining, isReady, mounts, counted, scripts } = machine
+  const share = healthyShare(counted)
+  const isWhole = counted.every(({ state }) => state === 'up')
   const isUp =
+    isReady &&
     !isDraining &&
-    failedScript === undefined &&
+    !scripts.some(({ state }) => state === 'down') &&
     share > 0 &&
     (isWhole || machine.partial === 'weight')
   return {
@@ -59,10 +60,10 @@ export function answerOf(machine: MountMachine, boot: string, now: MonotonicMs):
       reason: isDraining ? 'draining: this box is being stopped' : reasonInAll(machine, now),
       weight: isUp ? share : 0,
       boot,
-      cache: identityOf(mounts),
+      cache: identityOf(counted),
       mounts: mounts.map((mount) => statusOf(mount, now)),
-      scripts: scripts.map(({ config, isUp, reason }) => {
-        return { command: config.command.join(' '), up: isUp, reason }
+      scripts: scripts.map(({ config, state, reason }) => {
+        return { command: config.command.join(' '), up: state === 'up', reason }
       }),
     },
   }
@@ -73,11 +74,11 @@ export function answerOf(machine: MountMachine, boot: string, now: MonotonicMs):
  * seconds. undefined: for ever.
  */
 export function answerStandsUntil(
-  { mounts }: MountMachine,
+  { mounts, counted }: MountMachine,
   now: MonotonicMs,
 ): MonotonicMs | undefined {
   let until: number | undefined
-  for (const { isOverdue, startedAt } of mounts) {
+  for (const { isOverdue, startedAt } of [...mounts, ...counted]) {
     if (!isOverdue) continue
     const nextSecondAt = startedAt + (Math.floor((now - startedAt) / 1000) + 1) * 1000
     until = Math.min(until ?? Infinity, nextSecondAt)
@@ -88,32 +89,45 @@ export function answerStandsUntil(
 /** By size as last seen; a mount never seen counts as the others do on average. */
 function healthyShare(mounts: readonly MountRecord[]): number {
   if (mounts.length === 0) return 1
-  const known = mounts.flatMap((mount) => mount.space?.sizeBytes ?? [])
+  const known = mounts.flatMap((mount) => mount.sizeBytes ?? [])
   const mean = known.length === 0 ? 1 : sum(known) / known.length
-  const sizeOf = (mount: MountRecord): number => mount.space?.sizeBytes ?? mean
+  const sizeOf = (mount: MountRecord): number => mount.sizeBytes ?? mean
   const whole = sum(mounts.map(sizeOf))
-  const up = sum(mounts.filter((mount) => mount.isUp).map(sizeOf))
+  const up = sum(mounts.filter(({ state }) => state === 'up').map(sizeOf))
   return whole > 0 ? Math.round((up / whole) * SHARE_STEPS) / SHARE_STEPS : 0
 }
 
-function reasonInAll({ mounts, scripts }: MountMachine, now: MonotonicMs): string {
-  const failing = mounts.filter((mount) => !mount.isUp)
-  const failedScript = scripts.find((script) => !script.isUp)
-  if (failedScript !== undefined) {
-    return `${failedScript.config.command[0] ?? 'script'}: ${failedScript.reason}`
+function reasonInAll(
+  { isReady, mounts, counted, scripts }: MountMachine,
+  now: MonotonicMs,
+): string {
+  if (!isReady) {
+    const [first, ...others] = mounts.filter((mount) => !isKnown(mount))
+    if (first !== undefined) return unseenInWords(first, others.length, mounts.length)
   }
+  const script =
+    scripts.find(({ state }) => state === 'down') ??
+    (isReady ? undefined : scripts.find((one) => !isKnown(one)))
+  if (script !== undefined) return `${script.config.command[0] ?? 'script'}: ${script.reason}`
+  const failing = counted.filter(({ state }) => state === 'down')
   const [first] = failing
   if (first === undefined) return 'all is well'
   const reason = reasonOf(first, now)
-  if (mounts.length === 1) return reason
-  return `${failing.length} of ${mounts.length} mounts failing: ${reason}`
+  if (counted.length === 1) return reason
+  return `${failing.length} of ${counted.length} mounts failing: ${reason}`
+}
+
+function unseenInWords(first: MountRecord, otherCount: number, mountCount: number): string {
+  if (mountCount === 1) return first.reason
+  const more = otherCount === 0 ? '' : ' and others'
+  return `${otherCount + 1} of ${mountCount} mounts not looked at yet: ${printable(first.config.path)}${more}`
 }
 
 function statusOf(mount: MountRecord, now: MonotonicMs): MountStatus {
-  const { config, isUp, sinceMs, last } = mount
+  const { config, state, sinceMs, last } = mount
   return {
     path: config.path,
-    up: isUp,
+    up: state === 'up',
     reason: reasonOf(mount, now),
     since: new Date(sinceMs).toISOString(),
     latencyMs: last?.latencyMs ?? null,

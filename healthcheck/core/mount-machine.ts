@@ -1,19 +1,21 @@
 import type { MountConfig, MountcheckConfig } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
+import type { HealthState } from '../../common/model/health.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { printable, spanInWords } from './blame.ts'
 import { judgeMount } from './mount-report.ts'
-import type { MountReport, MountSpace } from './mount-report.ts'
+import type { MountReport } from './mount-report.ts'
 import type { Moment } from './pool-state.ts'
 
 export type ScriptConfig = MountcheckConfig['scripts'][number]
 
 /** Something looked at on a schedule of its own, one look at a time. */
 interface Watched {
-  isUp: boolean
+  /** `unknown` until its first look is over, or past its deadline. */
+  state: HealthState
   reason: string
-  /** Wall clock of the last change of `isUp`. */
+  /** Wall clock of the last change of `state`. */
   sinceMs: number
   /** The look under way. */
   run: number | undefined
@@ -27,7 +29,7 @@ export interface MountRecord extends Watched {
   isOverdue: boolean
   last: MountReport | undefined
   /** As last seen: a mount that is gone still counts with its size. */
-  space: MountSpace | undefined
+  sizeBytes: number | undefined
   token: string | undefined
 }
 
@@ -39,7 +41,11 @@ export interface ScriptRecord extends Watched {
 export interface MountMachine {
   partial: MountcheckConfig['partial']
   mounts: MountRecord[]
+  /** Those that the answer counts: of the last configuration whose every mount is known. */
+  counted: readonly MountRecord[]
   scripts: ScriptRecord[]
+  /** Every mount and script has been known once: before that nothing is up. */
+  isReady: boolean
   isDraining: boolean
   runCount: number
 }
@@ -62,7 +68,15 @@ export type MountEffect =
   | { readonly type: 'tell'; readonly event: EdgeEvent }
 
 export function createMountMachine(): MountMachine {
-  return { partial: 'weight', mounts: [], scripts: [], isDraining: false, runCount: 0 }
+  return {
+    partial: 'weight',
+    mounts: [],
+    counted: [],
+    scripts: [],
+    isReady: false,
+    isDraining: false,
+    runCount: 0,
+  }
 }
 
 /** One event in; the machine is changed in place, what is to be done comes out. */
@@ -93,6 +107,7 @@ export function stepMounts(
       machine.isDraining = true
       break
   }
+  takeStock(machine)
   startDue(machine, moment, effects)
   return effects
 }
@@ -144,13 +159,13 @@ function newMount(config: MountConfig, moment: Moment): MountRecord {
     reason: `${printable(config.path)} has not been looked at yet`,
     isOverdue: false,
     last: undefined,
-    space: undefined,
+    sizeBytes: undefined,
     token: undefined,
   }
 }
 
 const newWatched = ({ now, wallMs }: Moment): Watched => ({
-  isUp: false,
+  state: 'unknown',
   reason: 'has not run yet',
   sinceMs: wallMs,
   run: undefined,
@@ -158,12 +173,25 @@ const newWatched = ({ now, wallMs }: Moment): Watched => ({
   nextAt: now,
 })
 
+/**
+ * What a configuration adds counts once it is known, and what it takes away until then: else a
+ * healthy box would be another one, or down, for as long as its new mounts are first looked at.
+ */
+function takeStock(machine: MountMachine): void {
+  const { mounts, scripts } = machine
+  if (!mounts.every(isKnown)) return
+  machine.counted = mounts
+  if (scripts.every(isKnown)) machine.isReady = true
+}
+
+export const isKnown = ({ state }: Watched): boolean => state !== 'unknown'
+
 /** Past its deadline: down, until an answer comes in time. */
 function noticeSilence(mount: MountRecord, moment: Moment, effects: MountEffect[]): void {
   if (mount.run === undefined || mount.isOverdue) return
   if (moment.now - mount.startedAt < mount.config.deadlineMs) return
   mount.isOverdue = true
-  settle(mount, mount.config.path, false, reasonOf(mount, moment.now), moment, effects)
+  settle(mount, mount.config.path, 'down', reasonOf(mount, moment.now), moment, effects)
 }
 
 function takeReport(
@@ -177,15 +205,15 @@ function takeReport(
   mount.run = undefined
   mount.isOverdue = false
   mount.last = report
-  mount.space = report.space ?? mount.space
+  mount.sizeBytes = report.space?.sizeBytes ?? mount.sizeBytes
   mount.token = report.token ?? mount.token
   const { path } = mount.config
   const judged = judgeMount(mount.config, report)
   if (isLate && judged.isUp) {
     const reason = `${printable(path)} answered only after ${spanInWords(Math.round(tookMs))}`
-    settle(mount, path, false, reason, moment, effects)
+    settle(mount, path, 'down', reason, moment, effects)
   } else {
-    settle(mount, path, judged.isUp, judged.reason, moment, effects)
+    settle(mount, path, stateOf(judged.isUp), judged.reason, moment, effects)
   }
   // After a silence nobody waits for the next round to believe the disk again.
   const dueAt = isLate ? moment.now : mount.startedAt + mount.config.intervalMs
@@ -200,22 +228,24 @@ function takeScript(
 ): void {
   script.run = undefined
   script.nextAt = monotonicMs(Math.max(moment.now, script.startedAt + script.config.intervalMs))
-  settle(script, script.config.command.join(' '), isUp, reason, moment, effects)
+  settle(script, script.config.command.join(' '), stateOf(isUp), reason, moment, effects)
 }
+
+const stateOf = (isUp: boolean): 'up' | 'down' => (isUp ? 'up' : 'down')
 
 function settle(
   watched: Watched,
   subject: string,
-  isUp: boolean,
+  to: 'up' | 'down',
   reason: string,
   moment: Moment,
   effects: MountEffect[],
 ): void {
   watched.reason = reason
-  if (watched.isUp === isUp) return
-  watched.isUp = isUp
+  const from = watched.state
+  if (from === to) return
+  watched.state = to
   watched.sinceMs = moment.wallMs
-  const [from, to] = isUp ? ['down', 'up'] : ['up', 'down']
   const event = `${'isOverdue' in watched ? 'mount' : 'script'} ${to}`
   effects.push({
     type: 'tell',

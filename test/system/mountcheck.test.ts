@@ -289,6 +289,35 @@ void t.test('some of several mounts are gone: their share, or down; all gone: do
   )
 })
 
+void t.test('a reload that adds a good mount and a good script takes nothing down', async (t) => {
+  const { disk, check } = await setUp(t)
+  await disk.mount()
+  const first = await notices(t, check, 200, /^all is well$/)
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
+  const other = await Disk.make(folder, { sizeMb: 96 })
+  t.teardown(async () => {
+    await other.remove()
+    fs.rmSync(folder, { recursive: true, force: true })
+  })
+  await other.mount()
+  const script = '{ command: [/bin/sh, -c, sleep 1], interval: 5s, timeout: 4s }'
+  check.reload({
+    otherMountPoints: [other.mountPoint],
+    more: `partial: down\n  scripts: [${script}]`,
+  })
+  const seen = new Set<string>()
+  const whole = await until('all of it', 10_000, async () => {
+    const { httpStatus, body } = await check.health()
+    seen.add(`${httpStatus} ${body.weight} ${body.cache ?? 'none'} ${body.reason}`)
+    if (body.scripts[0]?.up === true && body.mounts[1]?.up === true) return body
+    throw new Error(body.reason)
+  })
+  t.same([...seen], [`200 1 ${first.cache} all is well`, `200 1 ${whole.cache} all is well`])
+  t.not(whole.cache, first.cache)
+  await other.unmount()
+  await notices(t, check, 503, /^1 of 2 mounts failing: .* is not mounted$/)
+})
+
 void t.test('SIGTERM answers 503 before it ends', async (t) => {
   const { disk, check } = await setUp(t)
   await disk.mount()

@@ -207,19 +207,13 @@ class Checker {
   nowMs = 0
 
   constructor(changes: Partial<MountcheckConfig> = {}) {
-    const mounts = [mount()]
-    this.send({
-      type: 'configure',
-      config: {
-        boxes: [],
-        address: '',
-        port: 0,
-        partial: 'weight',
-        mounts,
-        scripts: [],
-        ...changes,
-      },
-    })
+    this.configure(changes)
+  }
+
+  configure(changes: Partial<MountcheckConfig>): MountEffect[] {
+    const listen = { boxes: [], address: '', port: 0 }
+    const config = { ...listen, partial: 'weight', mounts: [mount()], scripts: [] } as const
+    return this.send({ type: 'configure', config: { ...config, ...changes } })
   }
 
   send(event: MountEvent): MountEffect[] {
@@ -418,18 +412,125 @@ void t.test('a reload keeps what is known of the mounts that stay', (t) => {
   const checker = new Checker()
   checker.report(1)
   const mounts = [mount(), mount({ path: '/srv/new' })]
-  const config = {
-    boxes: [],
-    address: '',
-    port: 0,
-    partial: 'weight',
-    mounts,
-    scripts: [],
-  } as const
-  t.match(checker.at(10).send({ type: 'configure', config }), [
-    { type: 'look', mount: { path: '/srv/new' } },
-  ])
+  t.match(checker.at(10).configure({ mounts }), [{ type: 'look', mount: { path: '/srv/new' } }])
   t.match(checker.answer().body.mounts, [{ up: true }, { up: false }])
+  t.end()
+})
+
+void t.test(
+  'a box of several mounts is down until each was looked at or is past its deadline',
+  (t) => {
+    const checker = new Checker({ mounts: eight })
+    const saysNothingYet = (reason: string) => {
+      const body = { status: 'down', weight: 0, cache: null, reason }
+      t.match(checker.answer(), { httpStatus: 503, body })
+    }
+    saysNothingYet('8 of 8 mounts not looked at yet: /srv/0 and others')
+    checker.report(1, { entry: undefined, space: undefined, token: undefined })
+    saysNothingYet('7 of 8 mounts not looked at yet: /srv/1 and others')
+    for (let run = 2; run <= 7; run += 1) checker.report(run)
+    checker.at(999).send({ type: 'deadline' })
+    saysNothingYet('1 of 8 mounts not looked at yet: /srv/7')
+    checker.at(1000).send({ type: 'deadline' })
+    const reason = '2 of 8 mounts failing: /srv/0 is not mounted'
+    t.match(checker.answer(), { httpStatus: 200, body: { status: 'up', weight: 0.75, reason } })
+    t.match(checker.answer().body.mounts[7]?.reason, 'no answer from /srv/7 for 1 s')
+    t.match(checker.told, [
+      '0 mount down: /srv/0 is not mounted',
+      ...Array<string>(6).fill('0 mount up: well'),
+      '1000 mount down: no answer from /srv/7 for 1 s',
+    ])
+    t.end()
+  },
+)
+
+const two = ['/srv/a', '/srv/b'].map((path) => mount({ path }))
+const GONE = { entry: undefined, space: undefined, token: undefined } as const
+
+/** A box with one mount that is up; then one is added to its configuration. */
+function addOne(changes: Partial<MountcheckConfig> = {}): Checker {
+  const checker = new Checker({ mounts: two.slice(0, 1), ...changes })
+  checker.report(1)
+  checker.at(100).configure({ mounts: two, ...changes })
+  return checker
+}
+
+for (const partial of ['weight', 'down'] as const) {
+  const was = { status: 'up', weight: 1, cache: 'abc', reason: 'all is well' }
+
+  void t.test(
+    `partial ${partial}: a mount added by a reload counts from its first look on`,
+    (t) => {
+      const checker = addOne({ partial })
+      t.match(checker.answer(), { httpStatus: 200, body: was }, 'for nothing yet')
+      checker.at(120).report(2, { token: 'def' })
+      t.match(checker.answer(), { httpStatus: 200, body: { ...was, cache: /^[0-9a-f]{16}$/ } })
+      t.end()
+    },
+  )
+
+  void t.test(`partial ${partial}: an added mount that is broken is told with its reason`, (t) => {
+    const checker = addOne({ partial })
+    checker.at(120).report(2, GONE)
+    const reason = '1 of 2 mounts failing: /srv/b is not mounted'
+    t.match(checker.answer(), {
+      httpStatus: partial === 'weight' ? 200 : 503,
+      body: { weight: partial === 'weight' ? 0.5 : 0, reason },
+    })
+    t.match(checker.told, ['0 mount up: well', '120 mount down: /srv/b is not mounted'])
+    t.end()
+  })
+
+  void t.test(
+    `partial ${partial}: an added mount that never answers fails at its deadline`,
+    (t) => {
+      const checker = addOne({ partial })
+      checker.at(1099).send({ type: 'deadline' })
+      t.match(checker.answer(), { httpStatus: 200, body: was })
+      checker.at(1100).send({ type: 'deadline' })
+      const reason = '1 of 2 mounts failing: no answer from /srv/b for 1 s'
+      t.match(checker.answer().body, { weight: partial === 'weight' ? 0.5 : 0, reason })
+      t.end()
+    },
+  )
+}
+
+void t.test('a mount taken away by a reload counts no more, unless another is to stand in', (t) => {
+  const checker = new Checker({ mounts: two })
+  checker.report(1)
+  checker.at(1000).send({ type: 'deadline' })
+  t.match(checker.answer().body, { weight: 0.5, cache: null, reason: /no answer from .srv.b / })
+  checker.report(3)
+  checker.at(1010).configure({ mounts: [two[0]!, mount({ path: '/srv/c' })] })
+  t.match(checker.answer().body, { weight: 0.5, reason: /^1 of 2 mounts failing: .* for 1 s/ })
+  t.equal(answerStandsUntil(checker.machine, monotonicMs(1010)), 2000, 'its silence grows')
+  checker.at(1020).report(4, { token: 'c' })
+  t.match(checker.answer().body, { weight: 1, reason: 'all is well' })
+  checker.at(1030).configure({ mounts: [mount({ path: '/srv/c' })] })
+  t.match(checker.answer().body, { weight: 1, cache: 'c' }, 'at once')
+  checker.at(1040).configure({ mounts: [mount({ path: '/srv/d' })] })
+  t.match(checker.answer(), { httpStatus: 200, body: { cache: 'c' } })
+  checker.at(1050).report(5, GONE)
+  t.match(checker.answer(), { httpStatus: 503, body: { reason: '/srv/d is not mounted' } })
+  t.end()
+})
+
+void t.test('a script added or changed by a reload counts from its first result on', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  const scripts = [{ command: ['/bin/logic', 'x'], intervalMs: 5000, timeoutMs: 2000 }]
+  checker.at(100).configure({ scripts })
+  t.match(checker.answer(), { httpStatus: 200, body: { reason: 'all is well' } })
+  t.match(checker.answer().body.scripts, [{ up: false, reason: 'has not run yet' }])
+  checker.send({ type: 'script', run: 2, isUp: false, reason: 'exit 1: queue is full' })
+  const reason = '/bin/logic: exit 1: queue is full'
+  t.match(checker.answer(), { httpStatus: 503, body: { reason } })
+  t.equal(checker.told.at(-1), '100 script down: exit 1: queue is full')
+  const command = ['/bin/logic', 'y']
+  checker.at(200).configure({ scripts: [{ ...scripts[0]!, command }] })
+  t.equal(checker.answer().httpStatus, 200, 'the one that failed is no more')
+  checker.send({ type: 'script', run: 3, isUp: true, reason: 'exit 0' })
+  t.equal(checker.answer().httpStatus, 200)
   t.end()
 })
 

@@ -226,6 +226,20 @@ void t.test('a mount that comes later is found', async (t) => {
   await until(checker, ({ status }) => status === 'up')
 })
 
+void t.test('a good script that a reload adds takes nothing down while it runs', async (t) => {
+  const checker = open(t)
+  await until(checker, ({ status }) => status === 'up')
+  const command = ['/bin/sh', '-c', 'sleep 0.2; exit 0']
+  checker.reconfigure(config({ scripts: [{ command, intervalMs: 5000, timeoutMs: 5000 }] }))
+  const statuses = new Set<number>()
+  const { body } = await until(checker, ({ scripts }) => {
+    statuses.add(checker.answer().httpStatus)
+    return scripts[0]?.up === true
+  })
+  t.equal(body.status, 'up')
+  t.same([...statuses], [200])
+})
+
 const noteName = (folder: string): string => {
   const name = readdirSync(folder).find((file) => file.startsWith('mount-'))
   if (name === undefined) throw new Error('no note')

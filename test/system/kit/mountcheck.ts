@@ -34,15 +34,21 @@ export class Mountcheck {
   #child: ChildProcess
 
   constructor(options: MountcheckOptions) {
+    const { folder, address = '127.0.0.1', port } = options
+    this.#options = options
+    this.#url = `http://${address}:${port}/health`
+    this.#configFile = path.join(folder, 'mountcheck.yaml')
+    this.#write(options)
+    this.#child = this.#start()
+  }
+
+  #write(options: MountcheckOptions): void {
     const { folder, address = '127.0.0.1', port, mountPoint, intervalMs, deadlineMs } = options
     const { mount = '', otherMountPoints = [], more = '' } = options
     const mounts = [mountPoint, ...otherMountPoints].map(
       (one) =>
         `    - { path: ${one}, interval: ${intervalMs}ms, deadline: ${deadlineMs}ms${mount} }\n`,
     )
-    this.#options = options
-    this.#url = `http://${address}:${port}/health`
-    this.#configFile = path.join(folder, 'mountcheck.yaml')
     fs.writeFileSync(
       this.#configFile,
       `edge: lab
@@ -55,7 +61,6 @@ mountcheck:
 ${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock }
 `,
     )
-    this.#child = this.#start()
   }
 
   #start(): ChildProcess {
@@ -64,6 +69,12 @@ ${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock }
     const [program = '', ...rest] = [...command, ...args]
     const env = { ...process.env, [MARK]: this.#configFile }
     return spawn(program, rest, { stdio: 'ignore', env })
+  }
+
+  /** Another configuration, and SIGHUP. */
+  reload(changes: Partial<MountcheckOptions>): void {
+    this.#write({ ...this.#options, ...changes })
+    this.#child.kill('SIGHUP')
   }
 
   /** By SIGKILL, and anew at once. */
