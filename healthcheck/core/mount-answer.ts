@@ -139,9 +139,13 @@ function statusOf(mount: MountRecord, now: MonotonicMs): MountStatus {
   }
 }
 
-/** One mount's token as it is; of several, one that changes when any of them does. */
+/**
+ * One mount's token as it is; of several, one that changes when any of them does, whatever order
+ * they are configured in.
+ */
 function identityOf(mounts: readonly MountRecord[]): string | null {
-  const tokens = mounts.flatMap((mount) => mount.token ?? [])
+  const byPath = [...mounts].sort((a, b) => (a.config.path < b.config.path ? -1 : 1))
+  const tokens = byPath.flatMap((mount) => mount.token ?? [])
   if (tokens.length === 0 || tokens.length < mounts.length) return null
   if (tokens.length === 1) return tokens[0] ?? null
   return fnv1a64(tokens.join('\n'))

@@ -4,6 +4,8 @@ import type { HealthState } from '../../common/model/health.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { printable, spanInWords } from './blame.ts'
+import { isWorthKeeping } from './kept-mounts.ts'
+import type { KeptMount } from './kept-mounts.ts'
 import { judgeMount } from './mount-report.ts'
 import type { MountReport } from './mount-report.ts'
 import type { Moment } from './pool-state.ts'
@@ -28,7 +30,7 @@ export interface MountRecord extends Watched {
   /** The look under way has taken longer than the deadline. */
   isOverdue: boolean
   last: MountReport | undefined
-  /** As last seen: a mount that is gone still counts with its size. */
+  /** As last seen, also before a restart: a mount that is gone still counts with its size. */
   sizeBytes: number | undefined
   token: string | undefined
 }
@@ -47,6 +49,8 @@ export interface MountMachine {
   /** Every mount and script has been known once: before that nothing is up. */
   isReady: boolean
   isDraining: boolean
+  /** What was last given to keep. */
+  kept: readonly KeptMount[]
   runCount: number
 }
 
@@ -65,9 +69,12 @@ export type MountEvent =
 export type MountEffect =
   | { readonly type: 'look'; readonly run: number; readonly mount: MountConfig }
   | { readonly type: 'script'; readonly run: number; readonly script: ScriptConfig }
+  /** To be given to the next life's `createMountMachine`. */
+  | { readonly type: 'keep'; readonly mounts: readonly KeptMount[] }
   | { readonly type: 'tell'; readonly event: EdgeEvent }
 
-export function createMountMachine(): MountMachine {
+/** `kept` is what an earlier life knew of its mounts. */
+export function createMountMachine(kept: readonly KeptMount[] = []): MountMachine {
   return {
     partial: 'weight',
     mounts: [],
@@ -75,6 +82,7 @@ export function createMountMachine(): MountMachine {
     scripts: [],
     isReady: false,
     isDraining: false,
+    kept,
     runCount: 0,
   }
 }
@@ -107,7 +115,7 @@ export function stepMounts(
       machine.isDraining = true
       break
   }
-  takeStock(machine)
+  takeStock(machine, effects)
   startDue(machine, moment, effects)
   return effects
 }
@@ -138,7 +146,7 @@ function configure(machine: MountMachine, config: MountcheckConfig, moment: Mome
   const mounts = machine.mounts
   machine.mounts = config.mounts.map((mount) => {
     const known = mounts.find((record) => record.config.path === mount.path)
-    if (known === undefined) return newMount(mount, moment)
+    if (known === undefined) return newMount(mount, machine.kept, moment)
     known.config = mount
     return known
   })
@@ -152,15 +160,16 @@ function configure(machine: MountMachine, config: MountcheckConfig, moment: Mome
   })
 }
 
-function newMount(config: MountConfig, moment: Moment): MountRecord {
+function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Moment): MountRecord {
+  const before = kept.find(({ path }) => path === config.path)
   return {
     config,
     ...newWatched(moment),
     reason: `${printable(config.path)} has not been looked at yet`,
     isOverdue: false,
     last: undefined,
-    sizeBytes: undefined,
-    token: undefined,
+    sizeBytes: before?.sizeBytes,
+    token: before?.token,
   }
 }
 
@@ -177,11 +186,16 @@ const newWatched = ({ now, wallMs }: Moment): Watched => ({
  * What a configuration adds counts once it is known, and what it takes away until then: else a
  * healthy box would be another one, or down, for as long as its new mounts are first looked at.
  */
-function takeStock(machine: MountMachine): void {
+function takeStock(machine: MountMachine, effects: MountEffect[]): void {
   const { mounts, scripts } = machine
   if (!mounts.every(isKnown)) return
   machine.counted = mounts
   if (scripts.every(isKnown)) machine.isReady = true
+  if (!isWorthKeeping(mounts, machine.kept)) return
+  machine.kept = mounts.map(({ config, sizeBytes, token }) => {
+    return { path: config.path, sizeBytes, token }
+  })
+  effects.push({ type: 'keep', mounts: machine.kept })
 }
 
 export const isKnown = ({ state }: Watched): boolean => state !== 'unknown'

@@ -3,6 +3,8 @@ import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
 import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
+import { decodeKeptMounts, encodeKeptMounts } from '../core/kept-mounts.ts'
+import type { KeptMount } from '../core/kept-mounts.ts'
 import { answerOf, answerStandsUntil } from '../core/mount-answer.ts'
 import type { MountAnswer } from '../core/mount-answer.ts'
 import { createMountMachine, nextMountDeadline, stepMounts } from '../core/mount-machine.ts'
@@ -39,7 +41,7 @@ export function createMountChecker(
   { clock, onEvent, notes }: MountCheckerComponents,
   init: { readonly config: MountcheckConfig; readonly boot: string },
 ): MountChecker {
-  const machine = createMountMachine()
+  const machine = createMountMachine(decodeKeptMounts(notes.readJson(NOTE)))
   const probers = new Map<string, MountProber>()
   let { config } = init
   let isStopped = false
@@ -81,9 +83,22 @@ export function createMountChecker(
           run({ type: 'script', run: effect.run, isUp: result === 'passed', reason })
         })
         return
+      case 'keep':
+        keep(effect.mounts)
+        return
       case 'tell':
         onEvent(effect.event)
         return
+    }
+  }
+
+  function keep(mounts: readonly KeptMount[]): void {
+    try {
+      notes.writeJson(NOTE, encodeKeptMounts(mounts))
+    } catch (error) {
+      const { message: reason } = error as Error
+      const event = { event: 'mounts not kept', subject: NOTE, from: undefined, to: undefined }
+      onEvent({ atMs: clock.wallMs(), ...event, reason })
     }
   }
 
@@ -130,6 +145,9 @@ export function createMountChecker(
     },
   }
 }
+
+/** What is kept of the mounts over a restart, in the state folder. */
+const NOTE = 'mounts.json'
 
 /** A script of the mount check is a script check that knows no address. */
 function scriptTarget(script: ScriptConfig) {

@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { MountConfig } from '../../common/config/config.ts'
+import { isToken } from '../core/kept-mounts.ts'
 import { isReadOnly, mountAt, parseMountInfo } from '../core/mount-info.ts'
 import type { MountEntry } from '../core/mount-info.ts'
 import { failedReport } from '../core/mount-report.ts'
@@ -145,7 +146,7 @@ function readToken(file: string): string | undefined {
     const start = Buffer.alloc(64)
     const length = withFile(file, constants.O_RDONLY, (descriptor) => readSync(descriptor, start))
     const text = start.toString('latin1', 0, length).trim()
-    return /^[0-9a-f]{16}$/.test(text) ? text : undefined
+    return isToken(text) ? text : undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

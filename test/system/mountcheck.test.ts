@@ -264,6 +264,13 @@ void t.test('some of several mounts are gone: their share, or down; all gone: do
   t.ok(frozen.weight > 0.3 && frozen.weight < 0.5, `2 of 5 parts by size: ${frozen.weight}`)
   t.equal(frozen.cache, whole.cache, 'still the same cache')
   t.equal(byWeight.lookers().length, 3, 'a process each')
+  await byWeight.restart()
+  const { body } = await until('200', 20_000, async () => {
+    const answer = await byWeight.health()
+    if (answer.httpStatus !== 200) throw new Error(answer.body.reason)
+    return answer
+  })
+  t.match(body, { weight: frozen.weight, cache: whole.cache }, 'restarted, from its first 200 on')
   await small.unmount()
   const less = await notices(t, byWeight, 200, /^2 of 3 mounts failing: .* is not mounted$/)
   t.ok(less.weight > 0.1 && less.weight < 0.25, `1 of 5: ${less.weight}`)

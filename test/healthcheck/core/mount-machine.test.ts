@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
+import type { KeptMount } from '../../../healthcheck/core/kept-mounts.ts'
 import { answerOf, answerStandsUntil } from '../../../healthcheck/core/mount-answer.ts'
 import {
   createMountMachine,
@@ -202,11 +203,14 @@ for (const { name, config, report, reason } of judgements) {
 
 /** A machine with its clock. */
 class Checker {
-  readonly machine = createMountMachine()
+  readonly machine
   readonly told: string[] = []
+  /** What was given to keep, each time. */
+  readonly kept: (readonly KeptMount[])[] = []
   nowMs = 0
 
-  constructor(changes: Partial<MountcheckConfig> = {}) {
+  constructor(changes: Partial<MountcheckConfig> = {}, kept: readonly KeptMount[] = []) {
+    this.machine = createMountMachine(kept)
     this.configure(changes)
   }
 
@@ -222,6 +226,7 @@ class Checker {
     for (const effect of effects) {
       if (effect.type === 'tell')
         this.told.push(`${this.nowMs} ${effect.event.event}: ${effect.event.reason}`)
+      if (effect.type === 'keep') this.kept.push(effect.mounts)
     }
     return effects
   }
@@ -445,6 +450,7 @@ void t.test(
 )
 
 const two = ['/srv/a', '/srv/b'].map((path) => mount({ path }))
+const sized = (sizeBytes: number): Partial<MountReport> => ({ space: { ...space, sizeBytes } })
 const GONE = { entry: undefined, space: undefined, token: undefined } as const
 
 /** A box with one mount that is up; then one is added to its configuration. */
@@ -531,6 +537,60 @@ void t.test('a script added or changed by a reload counts from its first result 
   t.equal(checker.answer().httpStatus, 200, 'the one that failed is no more')
   checker.send({ type: 'script', run: 3, isUp: true, reason: 'exit 0' })
   t.equal(checker.answer().httpStatus, 200)
+  t.end()
+})
+
+void t.test('the identity does not depend on the order of the mounts', (t) => {
+  const identity = (mounts: MountConfig[]) => {
+    const checker = new Checker({ mounts })
+    mounts.forEach(({ path }, index) => checker.report(index + 1, { token: path }))
+    return checker.answer().body.cache
+  }
+  t.match(identity(two), /^[0-9a-f]{16}$/)
+  t.equal(identity([...two].reverse()), identity(two))
+  t.end()
+})
+
+void t.test('sizes and tokens outlive a restart; what the disk says wins', (t) => {
+  const before = new Checker({ mounts: two })
+  before.report(1, { ...sized(10), token: 'a' })
+  before.report(2, { ...sized(90), token: 'b' })
+  const { cache } = before.answer().body
+  const [kept] = before.kept
+  t.same(kept, [
+    { path: '/srv/a', sizeBytes: 10, token: 'a' },
+    { path: '/srv/b', sizeBytes: 90, token: 'b' },
+  ])
+  const after = new Checker({ mounts: two }, kept)
+  t.match(after.answer(), { httpStatus: 503, body: { cache: null } }, 'nothing counts unseen')
+  after.report(1, { ...sized(10), token: 'a' })
+  after.report(2, GONE)
+  t.match(after.answer(), { httpStatus: 200, body: { weight: 0.1, cache } })
+  t.same(after.kept, [], 'nothing new')
+  after.at(1000).send({ type: 'deadline' })
+  after.report(4, { ...sized(30), token: 'other' })
+  t.match(after.answer().body, { weight: 1 })
+  t.not(after.answer().body.cache, cache, 'another disk is another cache')
+  t.same(after.kept.at(-1)?.[1], { path: '/srv/b', sizeBytes: 30, token: 'other' })
+  t.end()
+})
+
+void t.test('what is kept is given once all is known, and anew only for what matters', (t) => {
+  const checker = new Checker({ mounts: two })
+  checker.report(1, sized(1000))
+  t.same(checker.kept, [])
+  checker.at(1000).send({ type: 'deadline' })
+  t.match(checker.kept, [[{ sizeBytes: 1000 }, { sizeBytes: undefined, token: undefined }]])
+  checker.report(2, sized(1000))
+  t.equal(checker.kept.length, 2)
+  checker.report(3, sized(1010))
+  t.equal(checker.kept.length, 2, 'a size that varies by a hundredth')
+  checker.at(2000).send({ type: 'deadline' })
+  checker.report(5, sized(1020))
+  t.equal(checker.kept.length, 3)
+  checker.configure({ mounts: two.slice(1) })
+  t.match(checker.kept.at(-1), [{ path: '/srv/b' }])
+  t.equal(checker.kept.at(-1)?.length, 1, 'a mount that is configured no more is forgotten')
   t.end()
 })
 

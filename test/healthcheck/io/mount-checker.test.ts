@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
+import type { EdgeEvent } from '../../../common/model/edge-event.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
 import { systemClock } from '../../../common/runtime/clock.ts'
 import { openStateFolder } from '../../../common/runtime/state-folder.ts'
@@ -116,8 +117,11 @@ const config = (changes: Partial<MountcheckConfig> = {}): MountcheckConfig => ({
   ...changes,
 })
 
-function open(t: Tap, changes: Partial<MountcheckConfig> = {}): MountChecker {
-  const notes = openStateFolder(t.testdir({}))
+function open(
+  t: Tap,
+  changes: Partial<MountcheckConfig> = {},
+  notes = openStateFolder(t.testdir({})),
+): MountChecker {
   const components = { clock: systemClock, onEvent: () => undefined, notes }
   const checker = createMountChecker(components, { config: config(changes), boot: 'boot-1' })
   t.teardown(() => {
@@ -238,6 +242,50 @@ void t.test('a good script that a reload adds takes nothing down while it runs',
   })
   t.equal(body.status, 'up')
   t.same([...statuses], [200])
+})
+
+void t.test(
+  'what was seen of a mount is known after a restart, and nothing of a damaged note',
+  async (t) => {
+    const folder = openStateFolder(t.testdir({}))
+    const first = open(t, {}, folder)
+    const { body } = await until(first, ({ status }) => status === 'up')
+    first.stop()
+    const note = folder.readJson('mounts.json') as { mounts: object[] }
+    t.match(note, { version: 1, mounts: [{ path: writable, token: body.cache }] })
+    const path = t.testdir({})
+    const gone = { mounts: [mount(path)] }
+    const cacheWith = async (written: unknown) => {
+      folder.writeJson('mounts.json', written)
+      const checker = open(t, gone, folder)
+      const answered = await until(checker, ({ reason }) => reason.endsWith('is not mounted'))
+      checker.stop()
+      return answered.body.cache
+    }
+    const mounts = note.mounts.map((one) => ({ ...one, path }))
+    t.equal(await cacheWith({ ...note, mounts }), body.cache)
+    t.equal(await cacheWith({ ...note, mounts, version: 2 }), null)
+  },
+)
+
+void t.test('a state folder that cannot be written is told, and takes nothing down', async (t) => {
+  const folder = openStateFolder(t.testdir({}))
+  const told: string[] = []
+  const notes = {
+    ...folder,
+    writeJson() {
+      throw new Error('read-only')
+    },
+  }
+  const onEvent = ({ event, reason }: EdgeEvent) => told.push(`${event}: ${reason}`)
+  const components = { clock: systemClock, onEvent, notes }
+  const checker = createMountChecker(components, { config: config(), boot: 'boot-1' })
+  t.teardown(() => {
+    checker.stop()
+  })
+  checker.start()
+  await until(checker, ({ status }) => status === 'up')
+  t.same(told, ['mount up: well', 'mounts not kept: read-only'])
 })
 
 const noteName = (folder: string): string => {
