@@ -231,6 +231,7 @@ function comeUp(
 function begin(comer: Comer, pool: ReturnPool, elapsedMs: number, moment: Moment): EdgeEvent {
   comer.startedAt = monotonicMs(moment.now - elapsedMs)
   comer.waitingFromMs = undefined
+  comer.unfinishedMs = undefined
   const spans = pool.ramps.map(({ group, rampUpMs }) => `${rampUpMs / 1000} s in ${group}`)
   const begun = elapsedMs < 1000 ? '' : `, ${Math.round(elapsedMs / 1000)} s of them over`
   const reason = `its users come back over ${spans.join(', ')}${begun}: ${comer.reason}`
@@ -242,6 +243,7 @@ function end(comer: Comer, longestMs: number, isOver: boolean, moment: Moment): 
   const wasUnderWay = comer.startedAt !== undefined
   comer.startedAt = undefined
   comer.waitingFromMs = undefined
+  comer.unfinishedMs = undefined
   if (isOver)
     return wasUnderWay ? [tell(comer, 'return finished', 'all of its users are back', moment)] : []
   if (longestMs === 0) return []

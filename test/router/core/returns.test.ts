@@ -261,6 +261,24 @@ void t.test('an undrained cache is whole at once, but for a return that it owes'
   t.end()
 })
 
+void t.test('a return that was drained in its middle, and ended, is owed no more', (t) => {
+  const story = new Story()
+  story.down('c2')
+  story.verdict('c2', { returned: 'cold', cache: 'k2' })
+  story.pass(15_000)
+  story.configure(poolOf({}, ['c2']))
+  story.pass(1_000)
+  story.configure(poolOf())
+  t.equal(story.share('c2'), 0.01)
+  story.pass(RAMP_MS)
+  t.equal(story.share('c2'), 1)
+  story.down('c2')
+  story.verdict('c2', { returned: 'same', cache: 'k2' })
+  t.equal(story.share('c2'), 1, 'all that it held is there')
+  t.match(story.take().at(-1), /return skipped: it is the cache that it was/)
+  t.end()
+})
+
 void t.test('a restart goes on where the verdict says, and begins nothing anew', (t) => {
   const startedMs = 5_000
   const resumed = (agoMs: number): Story => {
