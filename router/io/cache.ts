@@ -135,7 +135,10 @@ export class Cache implements UpstreamServer {
   setVerdict(verdict: Verdict): void {
     this.verdict = verdict
     // What it was filled with may be gone when it comes back.
-    if (verdict.state !== 'up') this.#warmer = undefined
+    if (verdict.state !== 'up') {
+      this.#warmer?.stop()
+      this.#warmer = undefined
+    }
     if (verdict.clearsSuspicion && this.suspicion.clear()) this.#cleared(verdict.reason)
   }
 
