@@ -619,7 +619,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     const passesOn = isFull && this.#remaining > 0 && upstream?.readsAll === false
     const outcome = client.write(bytes, start, from + length, passesOn)
     if (outcome === WRITE.failed) return
-    if (this.#remaining === 0) this.#framedAnswerComplete(from + length === end)
+    if (this.#remaining === 0) this.#readComplete(from + length === end)
     else if (outcome === WRITE.waits) this.#pause()
     else if (passesOn && !this.#passOn(upstream)) client.push()
   }
@@ -676,7 +676,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     if (decoder.isBroken) {
       this.#lane.counters.addServer(this.#row + SERVER.cuts, 1)
       this.#cut(END.cacheCut)
-    } else if (decoder.isDone) this.#framedAnswerComplete(decoder.position === end)
+    } else if (decoder.isDone) this.#readComplete(decoder.position === end)
     else if (outcome === WRITE.waits) this.#pause()
   }
 
@@ -692,6 +692,11 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   #armBody(): void {
     if (this.#isPaused) return
     this.#arm(this.#lane.nowMs + this.#group!.timeouts.betweenBytesMs)
+  }
+
+  /** The answer ended in what was read, and there with it or not. */
+  #readComplete(isAtEnd: boolean): void {
+    this.#framedAnswerComplete(isAtEnd && this.#upstream?.hasUnread() !== true)
   }
 
   #framedAnswerComplete(isClean: boolean): void {

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import koffi from 'koffi'
 
-/** The most that one `passOn` moves, and so the most that it may leave to be kept. */
+/** The most that is moved at once, and so the most to be kept; but for the byte behind. */
 export const MOST_PASSED_BYTES = 192 * 1024
 
 /** Whether this system has what `passOn` needs. */
@@ -19,7 +19,7 @@ export const canPassOn = (): boolean => calls !== undefined
 export function passOn(from: number, to: number, length: number): number {
   if (calls === undefined) return 0
   const { splice, pipeIn, pipeOut } = calls
-  const came = splice(from, 0, pipeIn, 0, Math.min(length + 1, MOST_PASSED_BYTES), FLAGS)
+  const came = splice(from, 0, pipeIn, 0, Math.min(length, MOST_PASSED_BYTES) + 1, FLAGS)
   if (came <= 0) return 0
   left = Math.min(came, length)
   while (left > 0) {

@@ -33,6 +33,10 @@ export function untakenBytes(fd: number): number {
   return calls?.ioctl(fd, SIOCOUTQ, out) === 0 ? (out[0] ?? 0) : 0
 }
 
+/** Whether bytes have come on a socket that were not read. */
+export const hasUnread = (fd: number): boolean =>
+  (calls?.recv(fd, PEEKED, PEEKED.length, MSG_PEEK | FLAGS) ?? 0) > 0
+
 /** Where the buffer lies; remembered for the few that most is sent from. */
 function addressOf(buffer: Buffer): number {
   for (let i = 0; i < KNOWN; i++) {
@@ -50,6 +54,7 @@ type Send = (fd: number, address: number, length: number, flags: number) => numb
 
 interface Calls {
   readonly send: Send
+  readonly recv: (fd: number, out: Uint8Array, length: number, flags: number) => number
   readonly setsockopt: (
     fd: number,
     level: number,
@@ -65,6 +70,9 @@ function loadCalls(): Calls | undefined {
     const libc = koffi.load('libc.so.6')
     return {
       send: libc.func('intptr_t send(int fd, intptr_t bytes, size_t length, int flags)') as Send,
+      recv: libc.func(
+        'intptr_t recv(int fd, uint8_t *out, size_t length, int flags)',
+      ) as Calls['recv'],
       setsockopt: libc.func(
         'int setsockopt(int fd, int level, int name, const int *value, uint32_t length)',
       ) as Calls['setsockopt'],
@@ -78,9 +86,11 @@ function loadCalls(): Calls | undefined {
 /** MSG_DONTWAIT | MSG_NOSIGNAL */
 const FLAGS = 0x4040
 const MSG_MORE = 0x8000
+const MSG_PEEK = 0x2
 const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 const ONE = Int32Array.of(1)
+const PEEKED = new Uint8Array(1)
 const KNOWN = 4
 const SIOCOUTQ = 0x5411
 const calls = loadCalls()

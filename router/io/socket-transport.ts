@@ -15,6 +15,7 @@ class SocketTransport implements Transport {
   readonly socket: Socket
   pendingBytes = 0
   readonly canTake = false
+  #unreadBytes = 0
   #landing: Buffer
   #isGone = false
   #isReleased = false
@@ -62,6 +63,10 @@ class SocketTransport implements Transport {
     return 0
   }
 
+  hasUnread(): boolean {
+    return this.#unreadBytes > 0
+  }
+
   pause(): void {
     this.socket.pause()
   }
@@ -89,6 +94,7 @@ class SocketTransport implements Transport {
     for (let at = 0; at < bytes.length && !this.#isReleased;) {
       const length = bytes.copy(this.#landing, 0, at)
       at += length
+      this.#unreadBytes = bytes.length - at
       this.#landing = this.#owner.onBytes(length) ?? this.#landing
     }
   }

@@ -14,7 +14,7 @@ import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import type { BufferPool } from './buffer-pool.ts'
 import { canPassOn, leftBytes, passOn, takeLeft } from './pass-on.ts'
-import { canSendNow, pushNow, sendNow, untakenBytes } from './send-now.ts'
+import { canSendNow, hasUnread, pushNow, sendNow, untakenBytes } from './send-now.ts'
 import { WRITE } from './transport.ts'
 import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
 
@@ -225,6 +225,10 @@ class StreamWrapTransport implements Transport {
     this.#pendingWrites++
     this.pendingBytes += length
     return WRITE.waits
+  }
+
+  hasUnread(): boolean {
+    return this.#writable !== undefined && hasUnread(this.#fd)
   }
 
   pause(): void {

@@ -50,6 +50,8 @@ export interface Transport {
    * they must be read instead; -1 where this connection is gone. Some may wait, as with `write`.
    */
   takeFrom(source: Transport, length: number): number
+  /** Whether more has come than was read. */
+  hasUnread(): boolean
   /** Stops reading; a FIN is then not seen either. */
   pause(): void
   resume(): void

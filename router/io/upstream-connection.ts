@@ -50,6 +50,8 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   #readAt = HEAD_ROOM_BYTES
   #landing: Buffer | undefined
   #isInRead = false
+  /** The last read took all that there was room for. */
+  #isReadFull = false
   #isClosed = false
   #deadline: DeadlinePlace
 
@@ -77,6 +79,11 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   /** Passes on to a client what was not read, by `Transport.takeFrom`. */
   passOn(client: Pick<Transport, 'takeFrom'>, length: number): number {
     return this.#transport === undefined ? 0 : client.takeFrom(this.#transport, length)
+  }
+
+  /** Whether bytes came behind those that were read last. */
+  hasUnread(): boolean {
+    return this.#isReadFull && this.#transport?.hasUnread() === true
   }
 
   pause(): void {
@@ -124,6 +131,8 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
     const pieces = this.#pieces
     const bytes = pieces ?? this.cache.lane.landing.bytes
     const end = this.#readAt + length
+    const room = pieces === undefined ? this.#landing?.length : pieces.length - this.#readAt
+    this.#isReadFull = length === room
     this.#isInRead = true
     const isIncomplete = user.onAnswerBytes(bytes, this.#readAt, end)
     this.#isInRead = false

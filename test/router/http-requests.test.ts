@@ -110,6 +110,34 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: what comes behind a read that was full is no answer`, async (t) => {
+    const stray = whole('BAD')
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const framings = [
+      (length: number) => whole('a'.repeat(length - whole('a'.repeat(length)).length + length)),
+      (length: number) => {
+        const size = length - chunked.length - '5000\r\n\r\n0\r\n\r\n'.length
+        return Buffer.from(`${chunked}${size.toString(16)}\r\n${'a'.repeat(size)}\r\n0\r\n\r\n`)
+      },
+    ]
+    for (const framed of framings) {
+      const full = framed(24 * 1024)
+      t.equal(full.length, 24 * 1024)
+      let count = 0
+      const { edge } = await layGround(
+        t,
+        [(s) => s.write(count++ === 0 ? Buffer.concat([full, stray]) : whole('good'))],
+        { isPlain },
+      )
+      const client = dial(edge.port, get('/u/1/p', 'X: 1') + get('/u/1/q', 'X: 1'))
+      await until(() => /good|BAD/.test(client.text))
+      t.match(client.text, /good$/)
+      t.equal(edge.counters.global[GLOBAL.strayBytes], 1)
+      client.socket.destroy()
+    }
+    t.end()
+  })
+
   void t.test(`${means}: a photo that stalls is passed on as far as it came`, async (t) => {
     const answer = whole('a'.repeat(100_000))
     const sendRest: (() => void)[] = []
