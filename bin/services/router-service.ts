@@ -12,6 +12,8 @@ import type { StateFolder } from '../../common/runtime/state-folder.ts'
 import { createProber } from '../../healthcheck/io/prober.ts'
 import type { Prober } from '../../healthcheck/io/prober.ts'
 import type { CountersSnapshot } from '../../router/core/counters.ts'
+import { keptReturnsFile, readKeptReturns } from '../../router/core/kept-returns.ts'
+import type { KeptReturns } from '../../router/core/kept-returns.ts'
 import { overridesFor, readOverrides } from '../../router/core/overrides.ts'
 import type { Overrides } from '../../router/core/overrides.ts'
 import type { TableNote } from '../../router/io/messages.ts'
@@ -49,6 +51,7 @@ export type ReloadResult =
 const EVENTS_KEPT = 500
 const SECRETS_POLL_MS = 2_000
 const OVERRIDES_FILE = 'overrides.json'
+const RETURNS_FILE = 'returns.json'
 
 /** How long a reload waits for the first verdicts of servers that are new. */
 const FIRST_VERDICTS_MS = 2_000
@@ -76,6 +79,8 @@ export class RouterService {
   readonly #poll: NodeJS.Timeout
   #setup: RouterSetup
   #overrides: Overrides
+  /** As text; undefined: it could not be written. */
+  #keptReturns: string | undefined = ''
   /** Reloads and overrides, one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -137,12 +142,16 @@ export class RouterService {
         onSuspect: (pool, server) => {
           this.prober.checkNow(pool, server)
         },
+        onReturns: (returns) => {
+          this.#keepReturns(returns)
+        },
         ...parts.listener,
       },
       {
         setup: parts.setup,
         overrides: parts.overrides,
         verdicts: [],
+        returns: readKeptReturns(parts.state.readJson(RETURNS_FILE), systemClock.wallMs()),
         // The unit gives one to all processes; the workers then find there what the primary compiled.
         compileCache: process.env['NODE_COMPILE_CACHE'] ?? parts.state.file('compile-cache'),
       },
@@ -299,6 +308,20 @@ export class RouterService {
 
   #pass({ verdict }: HealthChange): void {
     this.primary.setVerdicts([verdict])
+  }
+
+  /** Writes them where they have changed; a failure is told once until it succeeds again. */
+  #keepReturns(returns: KeptReturns): void {
+    const text = JSON.stringify(returns)
+    if (text === this.#keptReturns) return
+    try {
+      this.state.writeJson(RETURNS_FILE, keptReturnsFile(returns, systemClock.wallMs()))
+      this.#keptReturns = text
+    } catch (error) {
+      if (this.#keptReturns !== undefined)
+        this.#tell('returns not kept', RETURNS_FILE, sentence(error))
+      this.#keptReturns = undefined
+    }
   }
 
   #pollSecrets(): void {

@@ -2,6 +2,7 @@ import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
+import type { KeptReturn, KeptReturns } from './kept-returns.ts'
 import { overrideKey } from './overrides.ts'
 
 /** The caches that are coming back, by `pool/server`: for how many milliseconds they have been. */
@@ -47,6 +48,8 @@ interface Comer {
   /** It is to come back, from this far on: it is drained, or has not been looked at yet. */
   waitingFromMs: number | undefined
   startedAt: MonotonicMs | undefined
+  /** `startedAt` by the wall clock, for a restart. */
+  begunMs: number
   /** When it gets its next slots. */
   nextAt: MonotonicMs
   /** How far a return had come when it was broken off. */
@@ -71,7 +74,8 @@ export function returnShare(rampUpMs: number, elapsedMs: number | undefined): nu
  *
  * 1. A cache comes back in steps where its verdict goes from down to up and nothing says that it
  *    kept its content; with the same content an unfinished return goes on where it was broken off.
- * 2. Time is the verdict's, by the monotonic clock; over a restart, by the wall clock.
+ * 2. Time is the verdict's, by the monotonic clock; over a restart, by the wall clock. What was kept
+ *    goes on with a verdict that was kept; a first one that is new begins nothing.
  * 3. While those that are wholly up carry less than half of the pool's weight, a returning cache is
  *    needed more than it is cold: it comes back at once. What is unknown counts as up here.
  * 4. A drained cache's return begins when it is undrained.
@@ -79,6 +83,27 @@ export function returnShare(rampUpMs: number, elapsedMs: number | undefined): nu
 export class Returns {
   readonly #comers = new Map<string, Comer>()
   #pools = new Map<string, ReturnPool>()
+
+  /** `kept` by a former life, up to now. */
+  constructor(kept: KeptReturns, wallMs: number) {
+    for (const [key, one] of Object.entries(kept)) {
+      const [pool = '', server = ''] = key.split('/')
+      const comer = this.#comerOf({ pool, server })
+      if (one.state === 'brokenOff') comer.unfinishedMs = one.reachedMs
+      else if (one.state === 'owed') comer.waitingFromMs = one.reachedMs
+      else comer.waitingFromMs = Math.max(0, wallMs - one.begunMs)
+    }
+  }
+
+  /** What a next life is to be made of. Its text is the same while nothing begins or ends. */
+  kept(): KeptReturns {
+    return Object.fromEntries(
+      [...this.#comers].flatMap(([key, comer]) => {
+        const kept = keptOf(comer)
+        return kept === undefined ? [] : [[key, kept]]
+      }),
+    )
+  }
 
   /** Another configuration or other overrides; what is under way goes on by the new times. */
   configure(pools: readonly ReturnPool[], moment: Moment): EdgeEvent[] {
@@ -145,7 +170,7 @@ export class Returns {
     }
   }
 
-  #comerOf({ pool, server }: Verdict): Comer {
+  #comerOf({ pool, server }: Pick<Verdict, 'pool' | 'server'>): Comer {
     const key = overrideKey(pool, server)
     let comer = this.#comers.get(key)
     if (comer === undefined) {
@@ -157,6 +182,7 @@ export class Returns {
         reason: '',
         waitingFromMs: undefined,
         startedAt: undefined,
+        begunMs: 0,
         nextAt: monotonicMs(0),
         unfinishedMs: undefined,
       }
@@ -210,17 +236,20 @@ function comeUp(
   { returned, sinceMs, cache }: Verdict,
   moment: Moment,
 ): EdgeEvent[] {
-  const { unfinishedMs } = comer
+  // Nothing waits for a cache that was not up, but what a former life left.
+  const { waitingFromMs: keptMs, unfinishedMs } = comer
+  const owedMs = keptMs ?? unfinishedMs
+  comer.waitingFromMs = undefined
   comer.unfinishedMs = undefined
   if (returned === 'cold') {
     comer.reason =
       cache === undefined
         ? 'its checks told no identity of what it holds'
         : `its cache ${cache} is not known to be the one of before`
-    comer.waitingFromMs = Math.max(0, moment.wallMs - sinceMs)
-  } else if (returned === 'same' && unfinishedMs !== undefined) {
+    comer.waitingFromMs = keptMs ?? Math.max(0, moment.wallMs - sinceMs)
+  } else if (returned === 'same' && owedMs !== undefined) {
     comer.reason = 'it went down before all of its users were back'
-    comer.waitingFromMs = unfinishedMs
+    comer.waitingFromMs = owedMs
   } else if (returned === 'same' && before === 'down' && pool.ramps.length > 0) {
     const reason = `it is the cache that it was (${cache ?? ''}): all of its users are back at once`
     return [tell(comer, 'return skipped', reason, moment)]
@@ -228,8 +257,20 @@ function comeUp(
   return []
 }
 
+function keptOf({
+  startedAt,
+  begunMs,
+  waitingFromMs,
+  unfinishedMs,
+}: Comer): KeptReturn | undefined {
+  if (startedAt !== undefined) return { state: 'underWay', begunMs }
+  if (waitingFromMs !== undefined) return { state: 'owed', reachedMs: waitingFromMs }
+  return unfinishedMs === undefined ? undefined : { state: 'brokenOff', reachedMs: unfinishedMs }
+}
+
 function begin(comer: Comer, pool: ReturnPool, elapsedMs: number, moment: Moment): EdgeEvent {
   comer.startedAt = monotonicMs(moment.now - elapsedMs)
+  comer.begunMs = Math.round(moment.wallMs - elapsedMs)
   comer.waitingFromMs = undefined
   comer.unfinishedMs = undefined
   const spans = pool.ramps.map(({ group, rampUpMs }) => `${rampUpMs / 1000} s in ${group}`)

@@ -7,6 +7,7 @@ import type { Clock } from '../../common/runtime/clock.ts'
 import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
 import type { DeadlineDriver } from '../../common/runtime/deadline-driver.ts'
 import type { CountersSnapshot } from '../core/counters.ts'
+import type { KeptReturns } from '../core/kept-returns.ts'
 import { overrideKey } from '../core/overrides.ts'
 import { Returns } from '../core/returns.ts'
 import type { ReturnPool, ReturnView } from '../core/returns.ts'
@@ -38,12 +39,16 @@ export interface PrimaryComponents {
   readonly onStats: (worker: number, incarnation: number, snapshot: CountersSnapshot) => void
   /** Its last counters stand; there will be no more. */
   readonly onGone: (worker: number, incarnation: number) => void
+  /** The returns of caches have changed: for `PrimaryInit.returns` of a next life. */
+  readonly onReturns: (returns: KeptReturns) => void
 }
 
 export interface PrimaryInit {
   readonly setup: Setup
   readonly overrides: Overrides
   readonly verdicts: readonly Verdict[]
+  /** What a former life kept. */
+  readonly returns: KeptReturns
   /** Where Node may keep compiled code, so that a worker starts sooner. */
   readonly compileCache: string | undefined
 }
@@ -53,6 +58,9 @@ const TAIL_MS = 150
 
 /** A worker whose configuration is not in use by then goes on as it can; the reload has happened. */
 const READY_TIMEOUT_MS = 30_000
+
+/** Returns that change together are kept together. */
+const KEEP_DELAY_MS = 100
 
 /** Beyond its deadline a worker has this long to end by itself. */
 const KILL_GRACE_MS = 1_000
@@ -67,13 +75,14 @@ export class Primary {
   readonly #workers = new Set<WorkerProcess>()
   readonly #backoffs = new Map<number, RestartBackoff>()
   readonly #verdicts = new Map<string, Verdict>()
-  readonly #returns = new Returns()
+  readonly #returns: Returns
   readonly #steps: DeadlineDriver
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #workerEnvironment: Readonly<Record<string, string>>
   #setup: Setup
   #overrides: Overrides
   #isStopping = false
+  #keeping: NodeJS.Timeout | undefined
   #restartCount = 0
   #onChange: (() => void)[] = []
 
@@ -82,6 +91,7 @@ export class Primary {
     this.#components = components
     this.#setup = init.setup
     this.#overrides = init.overrides
+    this.#returns = new Returns(init.returns, components.clock.wallMs())
     this.#steps = createDeadlineDriver({
       clock: components.clock,
       nextDeadline: () => this.#returns.nextDeadline(),
@@ -198,6 +208,7 @@ export class Primary {
     this.#close([...this.#groups.values()])
     this.#steps.stop()
     for (const timer of this.#timers) clearTimeout(timer)
+    this.#components.onReturns(this.#returns.kept())
   }
 
   /** Ends everything at once. */
@@ -417,6 +428,10 @@ export class Primary {
     const returning = this.#returns.returning(this.#components.clock.now())
     this.#broadcast({ type: 'verdicts', verdicts, returning })
     this.#steps.rearm()
+    this.#keeping ??= this.#later(KEEP_DELAY_MS, () => {
+      this.#keeping = undefined
+      this.#components.onReturns(this.#returns.kept())
+    })
   }
 
   #tell(events: readonly EdgeEvent[]): void {

@@ -4,6 +4,7 @@ import type { EdgeEvent } from '../../../common/model/edge-event.ts'
 import type { Verdict } from '../../../common/model/health.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
 import { CacheChooser } from '../../../router/core/cache-chooser.ts'
+import { keptReturnsFile, readKeptReturns } from '../../../router/core/kept-returns.ts'
 import { Returns, returnShare } from '../../../router/core/returns.ts'
 import type { ReturnPool } from '../../../router/core/returns.ts'
 import { moduloShardMap } from '../../../router/core/shard-map.ts'
@@ -40,11 +41,14 @@ const verdictOf = (server: string, change: Partial<Verdict>): Verdict => ({
 
 /** A router's primary in simulated time, with nothing around it. */
 class Story {
-  readonly returns = new Returns()
+  returns = new Returns({}, WALL_MS)
   readonly told: string[] = []
   nowMs = 5_000
 
+  pool: ReturnPool
+
   constructor(pool = poolOf()) {
+    this.pool = pool
     this.configure(pool)
     for (const name of NAMES) this.verdict(name)
   }
@@ -54,6 +58,7 @@ class Story {
   }
 
   configure(pool: ReturnPool): void {
+    this.pool = pool
     this.#note(this.returns.configure([pool], this.moment()))
   }
 
@@ -62,6 +67,20 @@ class Story {
     this.#note(
       this.returns.take([verdictOf(server, { sinceMs: wallMs, ...change })], this.moment()),
     )
+  }
+
+  /**
+   * Another life, `awayMs` later, made of what was kept and of the verdicts, as a prober with kept
+   * ones tells them: one by one.
+   */
+  restart(verdicts: Readonly<Record<string, Partial<Verdict>>>, awayMs: number): void {
+    const { wallMs } = this.moment()
+    const file = JSON.stringify(keptReturnsFile(this.returns.kept(), wallMs))
+    this.nowMs += awayMs
+    const kept = readKeptReturns(JSON.parse(file), wallMs + awayMs)
+    this.returns = new Returns(kept, wallMs + awayMs)
+    this.configure(this.pool)
+    for (const name of NAMES) this.verdict(name, { sinceMs: wallMs, ...verdicts[name] })
   }
 
   down(...servers: readonly string[]): void {
@@ -297,6 +316,116 @@ void t.test('a restart goes on where the verdict says, and begins nothing anew',
   t.strictSame(story.take(), ['caches/c2 return finished: all of its users are back'])
   t.strictSame(resumed(60_000).take(), [])
   t.equal(resumed(-9e9).share('c2'), 0.01, 'the clock was set back: from the beginning')
+  t.end()
+})
+
+void t.test('a return that was resumed goes on over a restart', (t) => {
+  const story = new Story()
+  story.down('c2')
+  story.verdict('c2', { returned: 'cold', cache: 'k2' })
+  story.pass(6_000)
+  story.down('c2')
+  story.pass(40_000)
+  story.verdict('c2', { returned: 'same', cache: 'k2' })
+  story.pass(6_000)
+  story.take()
+  story.restart({ c2: { returned: 'same', cache: 'k2' } }, 600)
+  t.equal(story.share('c2'), returnShare(RAMP_MS, 12_600))
+  t.strictSame(story.take(), [
+    'caches/c2 return begun: its users come back over 60 s in photos, 13 s of them over: it went down before all of its users were back',
+  ])
+  story.pass(RAMP_MS)
+  story.restart({ c2: { returned: 'same', cache: 'k2' } }, 600)
+  t.equal(story.share('c2'), 1, 'once it is over, nothing is kept')
+  t.strictSame(story.returns.kept(), {})
+  t.end()
+})
+
+void t.test('a return that was broken off goes on from there, over a restart too', (t) => {
+  const story = new Story()
+  story.down('c2')
+  story.verdict('c2', { returned: 'cold', cache: 'k2' })
+  story.pass(12_300)
+  story.down('c2')
+  story.pass(40_000)
+  story.restart({ c2: { state: 'down' } }, 600)
+  story.pass(5_000)
+  story.verdict('c2', { returned: 'same', cache: 'k2' })
+  t.equal(story.share('c2'), returnShare(RAMP_MS, 12_300))
+
+  story.down('c2')
+  story.restart({ c2: { state: 'down' } }, 600)
+  story.verdict('c2', { returned: 'cold' })
+  t.equal(story.share('c2'), 0.01, 'an emptied one begins anew')
+
+  story.down('c2')
+  story.restart({ c2: { state: 'unknown' } }, 600)
+  story.verdict('c2')
+  t.equal(story.share('c2'), 1, 'so does nobody of whom nothing else was kept')
+  t.end()
+})
+
+void t.test('what a drained cache owes it owes after a restart, and from the undrain on', (t) => {
+  for (const returned of ['cold', 'same'] as const) {
+    const story = new Story()
+    story.down('c2')
+    story.verdict('c2', { returned: 'cold', cache: 'k2' })
+    story.pass(20_000)
+    if (returned === 'same') {
+      story.down('c2')
+      story.verdict('c2', { returned, cache: 'k2' })
+    }
+    story.configure(poolOf({}, ['c2']))
+    story.pass(50_000)
+    const verdicts = { c2: { returned, cache: 'k2', sinceMs: WALL_MS + 5_000 } }
+    story.restart(verdicts, 600)
+    story.pass(30_000)
+    story.restart(verdicts, 600)
+    story.configure(poolOf())
+    t.equal(story.share('c2'), 0.01, returned)
+    story.pass(15_000)
+    story.restart(verdicts, 0)
+    t.equal(story.share('c2'), returnShare(RAMP_MS, 15_000), 'and counts from there')
+  }
+  t.end()
+})
+
+void t.test('what is kept is the same while a return goes on', (t) => {
+  const story = new Story()
+  story.down('c2')
+  story.verdict('c2', { returned: 'cold' })
+  const kept = story.returns.kept()
+  t.strictSame(kept, {
+    'caches/c2': { state: 'underWay', begunMs: WALL_MS + story.nowMs },
+  })
+  story.pass(RAMP_MS / 2)
+  t.strictSame(story.returns.kept(), kept)
+  t.end()
+})
+
+void t.test('of what was kept nothing is believed that is damaged, old or of the future', (t) => {
+  const good = { 'caches/c1': { state: 'brokenOff', reachedMs: 5 } as const }
+  const file = keptReturnsFile(good, WALL_MS)
+  t.strictSame(readKeptReturns(file, WALL_MS + 1), good)
+  t.strictSame(readKeptReturns(file, WALL_MS - 1), {})
+  t.strictSame(readKeptReturns(file, WALL_MS + 31 * 86_400_000), {})
+  const others = {
+    a: { state: 'underWay', reachedMs: 5 },
+    b: { state: 'owed', reachedMs: -1 },
+    c: { state: 'over', reachedMs: 1 },
+    d: null,
+    e: [],
+  }
+  const some = { version: 1, savedAtMs: WALL_MS, returns: { ...others, ...good } }
+  t.strictSame(readKeptReturns(some, WALL_MS), good)
+  t.strictSame(readKeptReturns({ ...some, version: 2 }, WALL_MS), {})
+  fc.assert(
+    fc.property(fc.anything(), fc.anything(), (value, returns) => {
+      readKeptReturns(value, WALL_MS)
+      readKeptReturns({ ...some, returns }, WALL_MS)
+      return true
+    }),
+  )
   t.end()
 })
 

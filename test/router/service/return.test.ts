@@ -5,6 +5,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { AdminClient } from '../../../admin/client.ts'
 import { freePort, RouterProcess } from './router-process.ts'
@@ -131,6 +132,22 @@ void t.test(
     t.match(await router.said('return broken off', line), { reason: /of its users back: / })
     servers[0] = await startNamed('c0', ports[0]!, 'k1')
     await router.said('return begun', line)
+
+    // The same cache again, with the router restarted in its outage and in its return.
+    while (((await c0())?.returning?.sharePct ?? 0) < 6) await delay(50)
+    line = router.lineCount
+    await stopServer(servers[0])
+    t.match(await router.said('return broken off', line), { reason: /of its users back: / })
+    for (const where of ['outage', 'return']) {
+      router.child.kill('SIGTERM')
+      t.equal(await router.ended(), 0)
+      router = new RouterProcess(file)
+      await router.said('router serves')
+      if (where === 'outage') servers[0] = await startNamed('c0', ports[0]!, 'k1')
+      const begun = /\d s of them over: it went down before all of its users were back/
+      t.match(await router.said('return begun'), { reason: begun }, where)
+    }
+    line = router.lineCount
     await stopServer(servers[1]!)
     t.match(await router.said('return finished', line), { reason: /less than half of the pool/ })
     servers[1] = await startNamed('c1', ports[1]!)
