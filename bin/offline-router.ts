@@ -37,6 +37,7 @@ function allUp({ pools }: Config): StandingOf {
     weight: pools[pool]?.servers.find((server) => server.name === name)?.weight ?? 0,
     reason: '',
     suspectIn: [],
+    held: 'no',
   })
 }
 

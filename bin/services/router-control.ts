@@ -310,7 +310,7 @@ export class ServiceControl implements RouterControl {
 const RESULT_LETTERS = { passed: '+', slow: 's', failed: '-', void: '?' } as const
 
 type CacheStanding = Standing &
-  Pick<Verdict, 'sinceMs' | 'held' | 'outageCount'> & { readonly returning: ReturnView | undefined }
+  Pick<Verdict, 'sinceMs' | 'outageCount'> & { readonly returning: ReturnView | undefined }
 
 const returningOf = ({ share, leftMs, reason }: ReturnView) => ({
   sharePct: Math.floor(100 * share),

@@ -164,10 +164,11 @@ function standings(state: ExplainState, pool: Pool, { rampUpMs }: GroupConfig): 
   })
 }
 
-function verdictWords({ state, reason, suspectIn }: Standing): string {
+function verdictWords({ state, reason, suspectIn, held }: Standing): string {
   if (state === 'unknown') return 'not checked yet'
   const suspects = suspectIn.length === 0 ? '' : `, suspect in worker ${suspectIn.join(', ')}`
-  return state === 'up' || reason === '' ? `${state}${suspects}` : `down: ${reason}`
+  const kept = held === 'panic' ? ', kept up: the checks suspect themselves' : ''
+  return state === 'up' || reason === '' ? `${state}${kept}${suspects}` : `down: ${reason}`
 }
 
 function noUserWhy({ user }: GroupConfig): string {

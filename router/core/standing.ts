@@ -1,4 +1,5 @@
 import type { GroupConfig, Pool } from '../../common/config/config.ts'
+import type { Verdict } from '../../common/model/health.ts'
 import { CacheChooser } from './cache-chooser.ts'
 import { returnShare } from './returns.ts'
 import { moduloShardMap } from './shard-map.ts'
@@ -18,6 +19,8 @@ export interface Standing {
   readonly reason: string
   /** Numbers of the workers that suspect it. */
   readonly suspectIn: readonly number[]
+  /** The verdict's: kept, whatever the checks say. */
+  readonly held: Verdict['held']
 }
 
 /** By pool and server. */
