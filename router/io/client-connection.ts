@@ -67,6 +67,8 @@ export class ClientConnection
   #isPaused = false
   #lingeredBytes = 0
   #queuedAtArm = 0
+  /** Since then every look found the same bytes queued. */
+  #quietSince = 0
   #deadline: DeadlinePlace
 
   constructor(lane: ClientLane, listener: ListenerState, socket: Socket, client?: PeerAddress) {
@@ -345,6 +347,10 @@ export class ClientConnection
         this.#arm(WAIT.send)
         return
       }
+      if (this.lane.nowMs < this.#quietSince + this.listener.config.timeouts.sendMs) {
+        this.#setDeadline(WAIT.send)
+        return
+      }
       this.#exchange?.abandon(END.clientSlow)
       this.#transport.reset()
     } else {
@@ -441,15 +447,26 @@ export class ClientConnection
 
   #arm(wait: number): void {
     this.#wait = wait
-    if (wait === WAIT.send) this.#queuedAtArm = this.#transport.queuedBytes
-    this.lane.deadlines.arm(this.#deadline, this.lane.nowMs + this.#spanOf(wait))
+    if (wait === WAIT.send) {
+      this.#queuedAtArm = this.#transport.queuedBytes
+      this.#quietSince = this.lane.nowMs
+    }
+    this.#setDeadline(wait)
+  }
+
+  #setDeadline(wait: number): void {
+    let at = this.lane.nowMs + this.#spanOf(wait)
+    // A late look must not make the last one later.
+    if (wait === WAIT.send)
+      at = Math.min(at, this.#quietSince + this.listener.config.timeouts.sendMs)
+    this.lane.deadlines.arm(this.#deadline, at)
   }
 
   #spanOf(wait: number): number {
     const { timeouts } = this.listener.config
     if (wait === WAIT.idle) return timeouts.idleMs
     if (wait === WAIT.head) return timeouts.headMs
-    return wait === WAIT.send ? timeouts.sendMs : LINGER_MS
+    return wait === WAIT.send ? timeouts.sendMs / LOOKS_PER_SEND : LINGER_MS
   }
 
   #disarm(): void {
@@ -473,6 +490,8 @@ const EMPTY = Buffer.alloc(0)
 const CLOSING_STATUSES = new Set([400, 413, 414, 417, 431, 501, 505])
 const MOST_STASHED_BYTES = 16 * 1024
 const MOST_PUMPED = 8
+/** So often within the send limit: a client is cut at most a quarter of it late. */
+const LOOKS_PER_SEND = 4
 /** RFC 9112 9.6: enough for what a refused client was still sending. */
 const LINGER_MS = 1000
 const MOST_LINGERED_BYTES = 64 * 1024

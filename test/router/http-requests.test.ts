@@ -299,6 +299,30 @@ for (const [means, isPlain] of TRANSPORTS) {
       t.match(await logOf(ground), [{ status: 200, end: 'complete', bytes: 20_000_000 }])
       t.end()
     })
+
+    void t.test(`${means}: a client that stops taking is cut in time`, async (t) => {
+      const ground = await layGround(t, [(s) => s.write(whole(Buffer.alloc(20_000_000)))], {
+        isPlain,
+        listener: 'timeouts: { send: 2s }',
+      })
+      const slow = dial(ground.edge.port, get('/u/1/p'))
+      slow.socket.pause()
+      let stoppedAt = 0
+      setTimeout(() => slow.socket.resume(), 300)
+      slow.socket.on('data', () => {
+        if (slow.socket.bytesRead < 1_000_000) return
+        slow.socket.pause()
+        stoppedAt = performance.now()
+      })
+      await until(() => stoppedAt > 0)
+      await until(() => ground.edge.counters.global[GLOBAL.requestsActive] === 0)
+      const waitedMs = performance.now() - stoppedAt
+      slow.socket.destroy()
+      // The kernel's probes are still taken for a moment.
+      t.ok(waitedMs < 3_000, `cut ${Math.round(waitedMs)} ms after it stopped`)
+      t.match(await logOf(ground), [{ status: 200, end: 'client slow' }])
+      t.end()
+    })
   }
 
   void t.test(`${means}: retries stay within the budget and three attempts`, async (t) => {
