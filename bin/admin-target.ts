@@ -12,7 +12,8 @@ import type { Options } from './options.ts'
 export const TARGET_VALUES = { socket: undefined, config: 'c', box: undefined } as const
 
 /** Their lines in a command's help. */
-export const TARGET_HELP = `      --socket FILE   the router's admin socket; else PHOTOEDGE_SOCKET names it, else
+export const TARGET_HELP = `      --socket FILE   the router's admin socket; else PHOTOEDGE_SOCKET names
+                      it, else
   -c, --config FILE   the configuration does (default: /etc/photoedge/edge.yaml)
       --box NAME      whose router, of that configuration (default: this host)`
 

@@ -83,7 +83,8 @@ async function overview(): Promise<string> {
     ...lines,
     '',
     'photoedge COMMAND --help explains each, with an example.',
-    'Exit code: 0 done, 1 it could not be done or the answer is no, 2 the command line is wrong.',
+    'Exit code: 0 done, 1 it could not be done or the answer is no,',
+    '2 the command line is wrong.',
   ].join('\n')
 }
 

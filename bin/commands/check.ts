@@ -14,16 +14,17 @@ import { parseOptions, required } from '../options.ts'
 /** `photoedge check`: every problem of a configuration at once. */
 export const command: Command = {
   name: 'check',
-  summary: 'test a configuration: every problem with its line, and what would be right',
+  summary: 'test a configuration: every problem, and what would be right',
   help: `
 Usage: photoedge check -c FILE [--box NAME] [--json]
 
 Reads a configuration as the services do and prints every problem as
-file:line:column: sentence. Files that it names and that are missing are warnings;
-with --box they are errors for the files which that box uses.
+file:line:column: sentence. Files that it names and that are missing are
+warnings; with --box they are errors for the files which that box uses.
 
   -c, --config FILE   the configuration
-      --box NAME      check as that box would start: its certificates, keys, tables
+      --box NAME      check as that box would start: its certificates, keys,
+                      tables
       --json          {"ok", "problems", "warnings"} on stdout
 
 Exit code: 0 it may be used, 1 it may not, 2 the command line is wrong.

@@ -11,11 +11,13 @@ import { parseOptions } from '../options.ts'
 
 const HELP = `Usage: photoedge demo [--photos DIR] [--port PORT] [--rate REQUESTS]
 
-The whole edge on this machine's loopback, without root: storage with JPEG photos, four caches on
-disk, the photo router, and a gentle load, so that there is something to see. Ctrl-C ends it.
+The whole edge on this machine's loopback, without root: storage with JPEG
+photos, four caches on disk, the photo router, and a gentle load, so that there
+is something to see. Ctrl-C ends it.
 
   --photos DIR      your own JPEG files: USER/PHOTO.jpg, or PHOTO.jpg
-  --port PORT       the public address's port (8080, or another one when that is taken)
+  --port PORT       the public address's port (8080, or another one when that
+                    is taken)
   --rate REQUESTS   the load's requests per second (60; 0: none)
 `
 

@@ -14,8 +14,8 @@ export const command: Command = {
   help: `
 Usage: photoedge explain URL [options]
 
-Follows the URL as the router would: its route, its user, the user's slot and caches in
-order, and the one that is asked now.
+Follows the URL as the router would: its route, its user, the user's slot and
+caches in order, and the one that is asked now.
 
   URL                 http://host/path, or the path alone
       --header VALUE  of the header that names the user, where a group has one

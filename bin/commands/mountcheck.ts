@@ -9,19 +9,19 @@ import { MountcheckService } from '../services/mountcheck-service.ts'
 /** `photoedge mountcheck`: the service beside each cache. */
 export const command: Command = {
   name: 'mountcheck',
-  summary: 'run the mount check of a cache server: GET /health says how its disks are',
+  summary: 'run the mount check of a cache server: GET /health tells',
   help: `
 Usage: photoedge mountcheck -c FILE [--box NAME]
 
-Looks at the mounts of this box by really writing and reading, and answers GET /health
-with 200 or 503 and JSON. A hung disk never hangs the answer. Needs no root, only the
-right to write into the mounts.
+Looks at the mounts of this box by really writing and reading, and answers GET
+/health with 200 or 503 and JSON. A hung disk never hangs the answer. Needs no
+root, only the right to write into the mounts.
 
   -c, --config FILE   the configuration
       --box NAME      this box; by default the host's name
 
-Signals: SIGTERM answers 503 (draining) for 3 s, then ends; a second one ends at once.
-SIGHUP reads the configuration again; a wrong one changes nothing.
+Signals: SIGTERM answers 503 (draining) for 3 s, then ends; a second one ends at
+once. SIGHUP reads the configuration again; a wrong one changes nothing.
 
 Exit code: 0 stopped as told, 1 it could not start, 2 the command line is wrong.
 

@@ -10,8 +10,8 @@ export const command: Command = {
   help: `
 Usage: photoedge reload [--force] [options]
 
-No connection is cut. A configuration with any problem is refused whole: the old one
-serves on, and every problem is printed.
+No connection is cut. A configuration with any problem is refused whole: the
+old one serves on, and every problem is printed.
 
       --force         also when more users move than router.maxMoved allows
 ${TARGET_HELP}

@@ -17,15 +17,16 @@ export const command: Command = {
   help: `
 Usage: photoedge router -c FILE [--box NAME]
 
-Serves photos from the box's listeners until it is told to stop. Its log is one JSON
-object a line on stdout (PHOTOEDGE_LOG=debug says more).
+Serves photos from the box's listeners until it is told to stop. Its log is one
+JSON object a line on stdout (PHOTOEDGE_LOG=debug says more).
 
   -c, --config FILE   the configuration
       --box NAME      which box this is; by default the host's name
 
-  SIGTERM, SIGQUIT, SIGINT   stop: what is in flight may finish until drainDeadline;
-                             a second one ends everything at once
-  SIGHUP                     read the configuration again; a wrong one is refused
+  SIGTERM, SIGQUIT, SIGINT   stop: what is in flight may finish until
+                             drainDeadline; a second one ends everything at once
+  SIGHUP                     read the configuration again; a wrong one is
+                             refused
   SIGUSR1                    reopen the access log
 
 Exit code: 0 stopped as told, 1 it could not start, 2 the command line is wrong.

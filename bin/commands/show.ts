@@ -9,19 +9,21 @@ import { parseOptions, required } from '../options.ts'
 /** `photoedge show`: the effective configuration. */
 export const command: Command = {
   name: 'show',
-  summary: 'print the effective configuration: defaults filled in, ranges expanded',
+  summary: 'print the effective configuration: defaults, ranges expanded',
   help: `
 Usage: photoedge show -c FILE [--box NAME] [--json]
 
-Prints what the services work with, in the file's own shape: every default written
-out, every range expanded, every path absolute. What it prints is a configuration.
+Prints what the services work with, in the file's own shape: every default
+written out, every range expanded, every path absolute. What it prints
+is a configuration.
 
   -c, --config FILE   the configuration
-      --box NAME      as that box sees it: {box} and {part} in names filled in ({part}
-                      stays where the box plays several parts)
+      --box NAME      as that box sees it: {box} and {part} in names filled in
+                      ({part} stays where the box plays several parts)
       --json          JSON instead of YAML
 
-Exit code: 0 printed, 1 the configuration has problems, 2 the command line is wrong.
+Exit code: 0 printed, 1 the configuration has problems, 2 the command line is
+wrong.
 
 Example:
   photoedge show -c /etc/photoedge/edge.yaml --box router-1 | less

@@ -15,13 +15,14 @@ export const command: Command = {
   help: `
 Usage: photoedge simulate --down CACHE[,CACHE...] [options]
 
-Asks the very table that serves, for every slot: users and requests per second of each
-cache, before and after, and the worst survivor. Nothing is changed.
+Asks the very table that serves, for every slot: users and requests per second
+of each cache, before and after, and the worst survivor. Nothing is changed.
 
-      --down NAMES    the caches to lose: names or POOL/NAME, with commas between
+      --down NAMES    the caches to lose: names or POOL/NAME, commas between
       --users COUNT   users to spread (default: 1000000)
-      --rate COUNT    requests per second of all caches together (default: as measured)
-      --offline       by the configuration alone (-c FILE): every cache up before
+      --rate COUNT    requests per second of all caches together
+                      (default: as measured)
+      --offline       by the configuration alone (-c FILE): all caches up before
 ${TARGET_HELP}
       --json          the answer as JSON
 

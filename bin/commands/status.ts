@@ -14,11 +14,12 @@ export const command: Command = {
   help: `
 Usage: photoedge status [--watch] [options]
 
-For each cache: what its checks found and since when, whether it is drained or suspect,
-its weight (and the configured one in brackets), its requests per second over the last
-ten seconds, its share of its pool's, its errors since the start, how often it went down
-(flaps), its last ten checks, oldest first (+ passed, s slow, - failed, ? not counted as
-it was the prober's own fault), and the reason; below the line where that is too narrow.
+For each cache: what its checks found and since when, whether it is drained or
+suspect, its weight (and the configured one in brackets), its requests per
+second over the last ten seconds, its share of its pool's, its errors since the
+start, how often it went down (flaps), its last ten checks, oldest first
+(+ passed, s slow, - failed, ? not counted as it was the prober's own fault),
+and the reason; below the line where that is too narrow.
 
       --watch         again every second, until Ctrl-C
 ${TARGET_HELP}

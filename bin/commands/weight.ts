@@ -11,8 +11,8 @@ export const command: Command = {
   help: `
 Usage: photoedge weight CACHE (WEIGHT | configured) [options]
 
-Moves users to or from that cache only, in proportion. 0 quiesces it. It stands over
-reloads and restarts, until "configured" takes it back.
+Moves users to or from that cache only, in proportion. 0 quiesces it. It stands
+over reloads and restarts, until "configured" takes it back.
 
   CACHE               its name, or POOL/NAME to mean it in that pool only
   WEIGHT              0 to 1000000

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { cpSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { commandNames } from '../../bin/program.ts'
 import { startProgramRuns } from './program-runs.ts'
 import type { Ended } from './program-runs.ts'
 
@@ -40,6 +41,17 @@ void t.test('without a command: the list of commands, exit 2; with --help exit 0
   t.match(none, { code: 2, stdout: '', stderr: /check +test a configuration/ })
   t.match(help, { code: 0, stdout: none?.stderr })
   t.match(version, { code: 0, stdout: /^photoedge \d+\.\d+\.\d+\n$/ })
+})
+
+void t.test('every help fits into 80 columns', async (t) => {
+  const helps = await runAll(['--help'], ...commandNames().map((name) => [name, '--help']))
+  for (const { code, stdout } of helps) {
+    t.equal(code, 0)
+    t.strictSame(
+      stdout.split('\n').filter((line) => line.length > 80),
+      [],
+    )
+  }
 })
 
 void t.test('a wrong command line is one sentence and exit 2', async (t) => {
