@@ -30,7 +30,7 @@ import {
 import { murmur3 } from '../core/slot-hash.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
-import { FIRST_READ_BYTES, HEAD_ROOM_BYTES } from './landing.ts'
+import { HEAD_ROOM_BYTES } from './landing.ts'
 import type { Lane } from './lane.ts'
 import type { Peer } from '../core/peer.ts'
 import type { GroupPlan, ListenerState } from './plan.ts'
@@ -615,8 +615,7 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     this.record.bodyBytes += length
     const { client } = this
     const upstream = this.#upstream
-    const isFull = end >= HEAD_ROOM_BYTES + FIRST_READ_BYTES
-    const passesOn = isFull && this.#remaining > 0 && upstream?.readsAll === false
+    const passesOn = this.#remaining > 0 && upstream?.isReadFull === true && !upstream.readsAll
     const outcome = client.write(bytes, start, from + length, passesOn)
     if (outcome === WRITE.failed) return
     if (this.#remaining === 0) this.#readComplete(from + length === end)

@@ -15,7 +15,7 @@ export interface Landing {
 }
 
 /** A small photo and its head are whole in it; of a large one no more is copied than this. */
-export const FIRST_READ_BYTES = 24 * 1024
+const FIRST_READ_BYTES = 24 * 1024
 
 export const HEAD_ROOM_BYTES = 1024
 

@@ -42,6 +42,8 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   isReused = false
   /** Set by whoever can't have the rest of an answer passed on: a read takes all that is there. */
   readsAll = false
+  /** The last read took all that there was room for: there may be more. */
+  isReadFull = false
   #user: UpstreamUser | undefined
   #transport: Transport | undefined
   readonly #socket: Socket
@@ -50,8 +52,6 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   #readAt = HEAD_ROOM_BYTES
   #landing: Buffer | undefined
   #isInRead = false
-  /** The last read took all that there was room for. */
-  #isReadFull = false
   #isClosed = false
   #deadline: DeadlinePlace
 
@@ -83,7 +83,7 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
 
   /** Whether bytes came behind those that were read last. */
   hasUnread(): boolean {
-    return this.#isReadFull && this.#transport?.hasUnread() === true
+    return this.isReadFull && this.#transport?.hasUnread() === true
   }
 
   pause(): void {
@@ -132,13 +132,12 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
     const bytes = pieces ?? this.cache.lane.landing.bytes
     const end = this.#readAt + length
     const room = pieces === undefined ? this.#landing?.length : pieces.length - this.#readAt
-    this.#isReadFull = length === room
+    this.isReadFull = length === room
     this.#isInRead = true
     const isIncomplete = user.onAnswerBytes(bytes, this.#readAt, end)
     this.#isInRead = false
     if (isIncomplete && !this.#isClosed) return this.#append(bytes, end)
-    const { landing } = this.cache.lane
-    const next = this.readsAll ? landing.target : landing.first
+    const next = this.#nextLanding
     if (pieces === undefined && next === this.#landing) return undefined
     this.#dropPieces()
     return (this.#landing = next)
@@ -190,6 +189,11 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
     return this.#pieces.subarray(end)
   }
 
+  get #nextLanding(): Buffer {
+    const { landing } = this.cache.lane
+    return this.readsAll ? landing.target : landing.first
+  }
+
   #dropPieces(): void {
     this.#readAt = HEAD_ROOM_BYTES
     if (this.#pieces === undefined) return
@@ -200,9 +204,8 @@ export class UpstreamConnection implements TransportOwner, DeadlineOwner {
   readonly #onConnect = (): void => {
     this.cache.lane.tick()
     this.#socket.removeListener('error', this.#onConnectError)
-    const { lane } = this.cache
-    this.#landing = this.readsAll ? lane.landing.target : lane.landing.first
-    this.#transport = lane.openTransport(this.#socket, this, this.#landing)
+    this.#landing = this.#nextLanding
+    this.#transport = this.cache.lane.openTransport(this.#socket, this, this.#landing)
     this.cache.lane.counters.addServer(this.cache.row + SERVER.connectionsOpened, 1)
     this.#user?.onConnected()
   }
