@@ -570,6 +570,9 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     record.status = answer.status
     this.phase = PHASE.body
     this.#remaining = answer.framing === FRAMING.length ? answer.contentLength : Infinity
+    if (answer.framing === FRAMING.length) {
+      this.#lane.landing.note(answer.end - answer.start + answer.contentLength)
+    }
     // Where an end must be looked for, or none is known, the bytes must be seen.
     if (answer.framing !== FRAMING.length && this.#upstream !== undefined) {
       this.#upstream.readsAll = true

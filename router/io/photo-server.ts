@@ -32,7 +32,7 @@ import { ClientConnection } from './client-connection.ts'
 import type { ClientLane } from './client-connection.ts'
 import { Exchange } from './exchange.ts'
 import type { GeneralLane } from './general-lane.ts'
-import { createLanding } from './landing.ts'
+import { Landing } from './landing.ts'
 import { NO_OVERRIDES } from './messages.ts'
 import type { Overrides } from './messages.ts'
 import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
@@ -57,7 +57,7 @@ export function createPhotoServer(components: PhotoServerComponents): PhotoServe
 class WorkerLane implements PhotoServer, ClientLane {
   readonly counters: Counters
   readonly deadlines = new Deadlines()
-  readonly landing = createLanding(ANSWER_LANDING_BYTES)
+  readonly landing = new Landing(ANSWER_LANDING_BYTES)
   readonly buffers = new BufferPool()
   readonly headSlab = new Slab(HEAD_SLAB_BYTES)
   readonly openTransport: OpenTransport

@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import t from 'tap'
 import { GLOBAL, SERVER } from '../../router/core/counters.ts'
+import { MIDDLE_READ_BYTES, SHORT_READ_BYTES } from '../../router/io/landing.ts'
 import {
   dial,
   homeOf,
@@ -120,15 +121,19 @@ for (const [means, isPlain] of TRANSPORTS) {
         return Buffer.from(`${chunked}${size.toString(16)}\r\n${'a'.repeat(size)}\r\n0\r\n\r\n`)
       },
     ]
-    for (const framed of framings) {
-      const full = framed(24 * 1024)
-      t.equal(full.length, 24 * 1024)
-      let count = 0
-      const { edge } = await layGround(
-        t,
-        [(s) => s.write(count++ === 0 ? Buffer.concat([full, stray]) : whole('good'))],
-        { isPlain },
-      )
+    // How much a first read takes, and the photo of before that makes it so.
+    const reads = [
+      [SHORT_READ_BYTES, 'a'],
+      [MIDDLE_READ_BYTES, 'a'.repeat(MIDDLE_READ_BYTES / 2)],
+    ] as const
+    for (const [framed, [length, before]] of framings.flatMap((f) =>
+      reads.map((r) => [f, r] as const),
+    )) {
+      const full = framed(length)
+      t.equal(full.length, length)
+      const answers = [whole(before), Buffer.concat([full, stray]), whole('good')]
+      const { edge } = await layGround(t, [(s) => s.write(answers.shift()!)], { isPlain })
+      t.equal(bodyOf((await ask(edge.port, get('/u/1/o'))).text), before)
       const client = dial(edge.port, get('/u/1/p', 'X: 1') + get('/u/1/q', 'X: 1'))
       await until(() => /good|BAD/.test(client.text))
       t.match(client.text, /good$/)
@@ -146,8 +151,8 @@ for (const [means, isPlain] of TRANSPORTS) {
       [
         (s) => {
           // As much as a first read takes, and no more for now.
-          s.write(answer.subarray(0, 24 * 1024))
-          sendRest.push(() => s.write(answer.subarray(24 * 1024)))
+          s.write(answer.subarray(0, SHORT_READ_BYTES))
+          sendRest.push(() => s.write(answer.subarray(SHORT_READ_BYTES)))
         },
       ],
       { isPlain },
@@ -155,7 +160,7 @@ for (const [means, isPlain] of TRANSPORTS) {
     const startedAt = performance.now()
     for (let i = 0; i < 10; i++) {
       const client = dial(edge.port, get('/u/1/p'))
-      await until(() => client.text.length >= 24 * 1024)
+      await until(() => client.text.length >= SHORT_READ_BYTES)
       sendRest[i]!()
       await until(() => bodyOf(client.text).length === 100_000)
       client.socket.destroy()
