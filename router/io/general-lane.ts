@@ -258,7 +258,8 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
             // undici has errors of its own for it, where nothing was wrong with the answer.
             if ('syscall' in error) this.#isReset = true
           })
-          if (socket === null) done(error, null)
+          // After a failure the socket is undefined, whatever its type says.
+          if (error !== null) done(error, null)
           else done(null, socket)
         })
       },

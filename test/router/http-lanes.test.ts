@@ -41,6 +41,20 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: a handed-over request whose cache refuses gets 502`, async (t) => {
+    const { edge, origins } = await layGround(t, [(s) => s.end(whole('a'))], options)
+    await origins[0]!.close()
+    for (let i = 0; i < 3; i++) {
+      const { text, how } = await ask(edge.port, post('abc'))
+      t.strictSame(statuses(text), [502])
+      t.equal(how, 'end')
+    }
+    t.strictSame(edge.suspects, ['caches/c0'])
+    await until(() => raisedGauges(edge).length === 1)
+    t.strictSame(raisedGauges(edge), [`server ${SERVER.suspect} = 1`])
+    t.end()
+  })
+
   void t.test(`${means}: what follows a handed-over request is never read`, async (t) => {
     const { edge, origins } = await layGround(t, [(s) => s.end(whole('a'))], options)
     const next = 'GET /u/1/next HTTP/1.1\r\nHost: a\r\n\r\n'
