@@ -1,3 +1,5 @@
+import { isShortage, shortageInWords } from '../../common/model/shortage.ts'
+
 /** How far a probe had come. */
 export type ProbePhase = 'connect' | 'tls' | 'firstByte' | 'lastByte'
 
@@ -25,6 +27,7 @@ export function timeoutFailure(phase: ProbePhase, withinMs: number, lateMs: numb
 
 /** The error of a socket or of a parser, by its code. */
 export function errorFailure(code: string, message: string, phase: ProbePhase): Failure {
+  if (isShortage(code)) return own(shortageInWords(code))
   const known = KNOWN[code]
   if (known !== undefined) return known
   if (code === 'ECONNRESET' || code === 'EPIPE') {
@@ -83,12 +86,6 @@ const KNOWN: Readonly<Record<string, Failure>> = {
   ENETDOWN: own('network down'),
   // What Linux says of a `blackhole` route; `prohibit` is EACCES.
   EINVAL: own('the local routing table sends it nowhere'),
-  EADDRNOTAVAIL: own('no local address or port to connect from'),
-  EMFILE: own('no more file descriptors'),
-  ENFILE: own('no more file descriptors'),
-  ENOBUFS: own('no more socket buffers'),
-  ENOMEM: own('no more memory'),
-  EAGAIN: own('no more local ports or processes'),
   EPERM: own('not permitted to connect'),
   EACCES: own('not permitted to connect'),
 }
