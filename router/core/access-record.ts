@@ -29,7 +29,10 @@ export const END = {
   ownAnswer: 2,
   /** 503: no cache is up. */
   noCache: 3,
-  /** 503: every cache full, the retry budget spent, or the listener over `maxConnections`. */
+  /**
+   * 503: every cache full, the retry budget spent, the listener over `maxConnections`, or the
+   * router out of descriptors, ports or memory.
+   */
   busy: 4,
   /** 502 or 504: every attempt failed before its first byte. */
   cacheFailed: 5,

@@ -60,6 +60,8 @@ export const GLOBAL = {
   trials: 58,
   /** Answers by fallback: `fallbacks + FALLBACK.…` for 1 to 6; place 59 counts home. */
   fallbacks: 59,
+  /** Connections to caches that this box lacked a descriptor, a port or memory for. */
+  shortages: 66,
 } as const
 
 /** Numbers in `Counters.global`, room to grow included. */

@@ -187,6 +187,11 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   global('no_user_total', 'Requests that named no user.', GLOBAL.noUser),
   global('no_cache_total', 'Requests while no cache was up.', GLOBAL.noCacheUp),
   global('caches_full_total', 'Requests while every cache was full.', GLOBAL.allCachesFull),
+  global(
+    'resource_shortages_total',
+    'Connections to caches that this box lacked a file descriptor, a port or memory for.',
+    GLOBAL.shortages,
+  ),
   global('loops_total', 'Requests that had passed this router already.', GLOBAL.loops),
   global('slow_heads_total', 'Clients cut while their head was incomplete.', GLOBAL.slowHeads),
   global('idle_timeouts_total', 'Client connections closed as idle.', GLOBAL.idleTimeouts),

@@ -208,6 +208,7 @@ export const ANSWER = {
   noCache: compileMessage(503, 'No cache is up', RETRY_AFTER),
   cachesFull: compileMessage(503, 'Every cache has all the connections it may have', RETRY_AFTER),
   overBudget: compileMessage(503, 'Too many requests are being tried again', RETRY_AFTER),
+  outOfResources: compileMessage(503, 'This router can make no more connections', RETRY_AFTER),
   tooManyConnections: compileMessage(503, 'Too many connections', RETRY_AFTER),
   gatewayTimeout: compileMessage(504, 'No cache answered in time'),
   loop: compileMessage(508, 'The request has been through this router before'),

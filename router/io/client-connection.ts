@@ -5,7 +5,7 @@ import { ConnectionText, END } from '../core/access-record.ts'
 import { GLOBAL } from '../core/counters.ts'
 import { PARSE } from '../core/field-section.ts'
 import { METHODS } from '../core/methods.ts'
-import { refusalAnswer, writeOwnAnswer, writeRedirect } from '../core/own-answer.ts'
+import { ANSWER, refusalAnswer, writeOwnAnswer, writeRedirect } from '../core/own-answer.ts'
 import { CONNECTION } from '../core/rewrite.ts'
 import type { CompiledRedirect, OwnAnswer, OwnAnswerContext } from '../core/own-answer.ts'
 import { compilePeer, plainAddress } from '../core/peer.ts'
@@ -131,7 +131,9 @@ export class ClientConnection
   /** Answers by the router itself and ends the exchange. */
   answer(exchange: Exchange, answer: OwnAnswer, end: number): void {
     const isRefusal = end === END.refused && CLOSING_STATUSES.has(answer.status)
-    const keeps = !isRefusal && this.#keepsAfterOwn(exchange)
+    // Its own descriptor is among those that lack; kept open, it would wait for the next 503.
+    const isShort = answer === ANSWER.outOfResources
+    const keeps = !isRefusal && !isShort && this.#keepsAfterOwn(exchange)
     const context = this.#ownContext(exchange, keeps)
     this.#answer(exchange, answer, end, keeps, (out) => writeOwnAnswer(out, 0, answer, context))
   }

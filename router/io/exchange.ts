@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer'
+import { isShortage } from '../../common/model/shortage.ts'
+import type { ShortageCode } from '../../common/model/shortage.ts'
 import { AccessRecord, END, FALLBACK, LANE, RETRY } from '../core/access-record.ts'
 import type { ConnectionText } from '../core/access-record.ts'
 import { encodeText, put, SPACE } from '../core/ascii.ts'
@@ -27,6 +29,7 @@ import {
   writeRequestHead,
   writeResponseHead,
 } from '../core/rewrite.ts'
+import { isTowardsOneServer } from '../core/shortage-teller.ts'
 import { murmur3 } from '../core/slot-hash.ts'
 import { createUserBytes } from '../core/user-pattern.ts'
 import type { Cache } from './cache.ts'
@@ -292,6 +295,10 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   }
 
   onConnectFailed(code: string): void {
+    if (isShortage(code)) {
+      this.#lackOwn(code)
+      return
+    }
     const isUnreachable = UNREACHABLE.includes(code)
     const row = this.#row
     const { counters } = this.#lane
@@ -733,6 +740,16 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     if (this.phase === PHASE.done) return
     const isLate = reason === RETRY.connectTimeout || reason === RETRY.firstByteTimeout
     this.#giveUp(isLate ? ANSWER.gatewayTimeout : ANSWER.badGateway, END.cacheFailed)
+  }
+
+  /** The cache was not even asked: it gets no mark for it, and no suspicion. */
+  #lackOwn(code: ShortageCode): void {
+    const { pool, name } = this.#cache!
+    this.#lane.onShortage(code, pool, name)
+    this.#dropUpstream()
+    // What lacks towards this cache alone need not cost the client its photo.
+    if (isTowardsOneServer(code) && this.#retry(RETRY.unreachable)) return
+    this.#giveUp(ANSWER.outOfResources, END.busy)
   }
 
   /** A status in `retryOn`: true if the next rank was asked in its place. */

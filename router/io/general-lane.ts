@@ -6,6 +6,8 @@ import { pipeline } from 'node:stream/promises'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { buildConnector, Client, errors } from 'undici'
+import { isShortage } from '../../common/model/shortage.ts'
+import type { ShortageCode } from '../../common/model/shortage.ts'
 import { END, LANE } from '../core/access-record.ts'
 import { encodeText, put } from '../core/ascii.ts'
 import { CHUNKED_MODE, ChunkedDecoder } from '../core/chunked.ts'
@@ -128,19 +130,39 @@ export class GeneralLane {
       handed.destroy()
       return
     }
-    if (handed.refusal === undefined) handed.exchange.cacheFailed()
-    const isLate = handed.isLate || error instanceof errors.ConnectTimeoutError
-    const answer = handed.refusal ?? (isLate ? ANSWER.gatewayTimeout : ANSWER.badGateway)
+    const { answer, end } = failure(handed, error)
     handed.status = answer.status
-    handed.outcome = handed.refusal === undefined ? END.cacheFailed : END.refused
+    handed.outcome = end
     handed.bodyBytes = answer.body.length
     reply.raw.writeHead(answer.status, {
       'content-type': 'text/plain; charset=utf-8',
       'content-length': answer.body.length,
       connection: 'close',
+      ...(answer.status === 503 && { 'retry-after': '1' }),
     })
     reply.raw.end(answer.body)
   }
+}
+
+/** Whose fault it is that no answer came, and what the client gets. */
+function failure(handed: HandedOver, error: unknown): { answer: OwnAnswer; end: number } {
+  const { cache, client, exchange, refusal } = handed
+  if (refusal !== undefined) return { answer: refusal, end: END.refused }
+  const shortage = connectShortage(error)
+  if (shortage !== undefined) {
+    client.lane.onShortage(shortage, cache.pool, cache.name)
+    return { answer: ANSWER.outOfResources, end: END.busy }
+  }
+  exchange.cacheFailed()
+  const isLate = handed.isLate || error instanceof errors.ConnectTimeoutError
+  return { answer: isLate ? ANSWER.gatewayTimeout : ANSWER.badGateway, end: END.cacheFailed }
+}
+
+/** What this box lacked where a connection could not even be tried. */
+function connectShortage(error: unknown): ShortageCode | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return syscall === 'connect' && isShortage(code) ? code : undefined
 }
 
 function createServer(

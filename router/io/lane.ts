@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer'
+import type { ShortageCode } from '../../common/model/shortage.ts'
 import type { AccessRecord } from '../core/access-record.ts'
 import type { Counters } from '../core/counters.ts'
 import type { Deadlines } from '../core/deadlines.ts'
@@ -32,6 +33,8 @@ export interface Lane {
   putRequestId(out: Uint8Array): void
   log(record: AccessRecord): void
   countStrayBytes(): void
+  /** A connection to this cache could not be made, and the cause is here. */
+  onShortage(code: ShortageCode, pool: string, server: string): void
   onSuspect(pool: string, server: string): void
   onCleared(pool: string, server: string, reason: string): void
 }

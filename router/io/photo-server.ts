@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { AccessLogConfig, Config, GroupConfig, Pool } from '../../common/config/config.ts'
 import type { Verdict } from '../../common/model/health.ts'
+import type { ShortageCode } from '../../common/model/shortage.ts'
 import type { AccessRecord } from '../core/access-record.ts'
 import { CacheChooser } from '../core/cache-chooser.ts'
 import { GLOBAL } from '../core/counters.ts'
@@ -17,6 +18,7 @@ import { returnShare } from '../core/returns.ts'
 import type { Returning } from '../core/returns.ts'
 import { RetryBudget } from '../core/retry-budget.ts'
 import { CONNECTION } from '../core/rewrite.ts'
+import { ShortageTeller } from '../core/shortage-teller.ts'
 import { moduloShardMap } from '../core/shard-map.ts'
 import type { ShardMap } from '../core/shard-map.ts'
 import { tableShardMap } from '../core/shard-table.ts'
@@ -26,6 +28,7 @@ import { openAccessLog } from './access-log.ts'
 import type { AccessLog } from './access-log.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { systemClock } from '../../common/runtime/clock.ts'
+import { openFilesLimit } from '../../common/runtime/open-files-limit.ts'
 import { Cache, CachePool } from './cache.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { ClientConnection } from './client-connection.ts'
@@ -75,6 +78,7 @@ class WorkerLane implements PhotoServer, ClientLane {
   readonly #verdicts = new Map<string, Verdict>()
   readonly #spare: Exchange[] = []
   readonly #random = Buffer.allocUnsafeSlow(RANDOM_BYTES)
+  readonly #shortages = new ShortageTeller(openFilesLimit())
   readonly #sweeper: NodeJS.Timeout
   #randomAt = RANDOM_BYTES
   #overrides: Overrides = NO_OVERRIDES
@@ -235,6 +239,20 @@ class WorkerLane implements PhotoServer, ClientLane {
 
   countStrayBytes(): void {
     this.counters.add(GLOBAL.strayBytes, 1)
+  }
+
+  onShortage(code: ShortageCode, pool: string, server: string): void {
+    this.counters.add(GLOBAL.shortages, 1)
+    const reason = this.#shortages.tell(code, `${pool}/${server}`, this.nowMs)
+    if (reason === undefined) return
+    this.#components.onEvent({
+      atMs: Date.now(),
+      event: 'out of resources',
+      subject: WORKER,
+      from: undefined,
+      to: undefined,
+      reason,
+    })
   }
 
   onSuspect(pool: string, server: string): void {
@@ -433,6 +451,8 @@ function shardMap({ shards, name }: GroupConfig, tables: Tables): ShardMap | und
   }
 }
 
+/** As status calls it. */
+const WORKER = `worker ${process.env['PHOTOEDGE_WORKER'] ?? ''}`.trim()
 const HEX = new TextEncoder().encode('0123456789abcdef')
 const CLIENT_LANDING_BYTES = 64 * 1024
 /** Most photos come in one read; a larger landing falls out of the processor's cache. */

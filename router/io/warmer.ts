@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { isShortage } from '../../common/model/shortage.ts'
 import { SERVER } from '../core/counters.ts'
 import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { WarmGate } from '../core/warm-gate.ts'
@@ -9,6 +10,8 @@ import type { Lane } from './lane.ts'
 /** The returning cache. */
 export interface WarmServer {
   readonly lane: Lane
+  readonly pool: string
+  readonly name: string
   readonly address: string
   readonly port: number
   /** Start of its row in the counters. */
@@ -43,10 +46,10 @@ export class Warmer {
   send(head: Uint8Array): void {
     const { lane, row } = this.#server
     lane.counters.addServer(row + SERVER.warmRequests, 1)
-    const request = new WarmRequest(this.#server, head, (isGood) => {
+    const request = new WarmRequest(this.#server, head, (end) => {
       this.#requests.delete(request)
       this.#gate.done()
-      if (!isGood) lane.counters.addServer(row + SERVER.warmFailures, 1)
+      if (end === 'bad') lane.counters.addServer(row + SERVER.warmFailures, 1)
     })
     this.#requests.add(request)
   }
@@ -59,19 +62,21 @@ export class Warmer {
 
 /** One request on a connection of its own. The answer's bytes are dropped as they come. */
 class WarmRequest implements DeadlineOwner {
-  readonly #lane: Lane
+  readonly #server: WarmServer
   #deadline: DeadlinePlace
   readonly #socket: Socket
-  readonly #onOver: (isGood: boolean) => void
+  readonly #onOver: (end: WarmEnd) => void
   #start = ''
   #isEnded = false
+  #isUnasked = false
 
-  constructor({ lane, address, port }: WarmServer, head: Uint8Array, onOver: (g: boolean) => void) {
-    this.#lane = lane
+  constructor(server: WarmServer, head: Uint8Array, onOver: (end: WarmEnd) => void) {
+    const { lane, address, port } = server
+    this.#server = server
     this.#onOver = onOver
     const onread = { buffer: DROPPED, callback: this.#onBytes }
     this.#socket = connect({ host: address, port, autoSelectFamily: false, onread })
-    this.#socket.on('error', () => undefined)
+    this.#socket.on('error', this.#onError)
     this.#socket.on('end', () => {
       this.#isEnded = true
     })
@@ -92,11 +97,22 @@ class WarmRequest implements DeadlineOwner {
     return true
   }
 
+  readonly #onError = ({ code, syscall }: NodeJS.ErrnoException): void => {
+    if (syscall !== 'connect' || !isShortage(code)) return
+    const { lane, pool, name } = this.#server
+    this.#isUnasked = true
+    lane.onShortage(code, pool, name)
+  }
+
   readonly #onClose = (): void => {
-    this.#deadline = this.#lane.deadlines.close(this.#deadline)
-    this.#onOver(this.#isEnded && STATUS_LINE_200.test(this.#start))
+    this.#deadline = this.#server.lane.deadlines.close(this.#deadline)
+    if (this.#isUnasked) this.#onOver('unasked')
+    else this.#onOver(this.#isEnded && STATUS_LINE_200.test(this.#start) ? 'good' : 'bad')
   }
 }
+
+/** `unasked`: this box could make no connection; the cache knows nothing of it. */
+type WarmEnd = 'good' | 'bad' | 'unasked'
 
 const STATUS_LINE = 'HTTP/1.1 200'
 const STATUS_LINE_200 = /^HTTP\/1\.[01] 200$/

@@ -71,7 +71,11 @@ void t.test('every refusal has an answer with its own status', (t) => {
 })
 
 void t.test('503 says when to come back', (t) => {
-  for (const answer of [ANSWER.noCache, ANSWER.cachesFull, ANSWER.overBudget, ANSWER.draining]) {
+  const { noCache, cachesFull, overBudget, outOfResources, tooManyConnections, draining } = ANSWER
+  for (const answer of [
+    ...[noCache, cachesFull, overBudget],
+    ...[outOfResources, tooManyConnections, draining],
+  ]) {
     t.equal(answer.status, 503)
     t.match(written(answer), /\r\nRetry-After: 1\r\n/)
   }
