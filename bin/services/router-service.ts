@@ -7,6 +7,7 @@ import { systemClock } from '../../common/runtime/clock.ts'
 import { createEventRing } from '../../common/runtime/event-ring.ts'
 import type { EventRing } from '../../common/runtime/event-ring.ts'
 import type { Log } from '../../common/runtime/log.ts'
+import { openFilesLimit } from '../../common/runtime/open-files-limit.ts'
 import { openStateFolder } from '../../common/runtime/state-folder.ts'
 import type { StateFolder } from '../../common/runtime/state-folder.ts'
 import { createProber } from '../../healthcheck/io/prober.ts'
@@ -14,6 +15,7 @@ import type { Prober } from '../../healthcheck/io/prober.ts'
 import type { CountersSnapshot } from '../../router/core/counters.ts'
 import { keptReturnsFile, readKeptReturns } from '../../router/core/kept-returns.ts'
 import type { KeptReturns } from '../../router/core/kept-returns.ts'
+import { tooFewOpenFiles } from '../../router/core/open-files.ts'
 import { overridesFor, readOverrides } from '../../router/core/overrides.ts'
 import type { Overrides } from '../../router/core/overrides.ts'
 import type { TableNote } from '../../router/io/messages.ts'
@@ -99,6 +101,7 @@ export class RouterService {
       const setup = { ...plan, box: init.box, generation: 1, tables: notes }
       const service = new RouterService(init, { tls, state, tables, setup, overrides, listener })
       for (const warning of plan.warnings) service.#log.warn({ warning }, 'configuration warning')
+      service.#lookAtOpenFiles()
       return service
     } catch (error) {
       await tables.close()
@@ -279,6 +282,7 @@ export class RouterService {
     }
     this.#tell('reload taken', this.file, `generation ${setup.generation} is in use`)
     for (const warning of plan.warnings) this.#log.warn({ warning }, 'configuration warning')
+    this.#lookAtOpenFiles()
     return { ok: true, generation: setup.generation, warnings: plan.warnings, movedPct }
   }
 
@@ -322,6 +326,14 @@ export class RouterService {
         this.#tell('returns not kept', RETURNS_FILE, sentence(error))
       this.#keptReturns = undefined
     }
+  }
+
+  /** Not a matter of `photoedge check`: the shell that it runs in has another limit. */
+  #lookAtOpenFiles(): void {
+    const limit = openFilesLimit()
+    if (limit === undefined) return
+    const reason = tooFewOpenFiles(this.config.router.listeners, limit)
+    if (reason !== undefined) this.#tell('not enough open files', 'router.listen', reason)
   }
 
   #pollSecrets(): void {
@@ -432,5 +444,5 @@ const sentence = (error: unknown): string =>
   error instanceof Error ? error.message : String(error)
 
 function levelOf(event: string): 'info' | 'warn' {
-  return /died|down|refused|panic|suspect|not |lost|failed/.test(event) ? 'warn' : 'info'
+  return /died|down|refused|panic|suspect|not |out of|lost|failed/.test(event) ? 'warn' : 'info'
 }

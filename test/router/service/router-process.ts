@@ -26,8 +26,11 @@ export class RouterProcess {
   #rest = ''
   #look: (() => void)[] = []
 
-  constructor(configFile: string) {
-    this.child = spawn(process.execPath, [PROGRAM, 'router', '-c', configFile, '--box', 'r1'], {
+  /** `openFiles`: how many it may have open at a time, its workers too. */
+  constructor(configFile: string, openFiles?: number) {
+    const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles} && `
+    const args = [process.execPath, PROGRAM, 'router', '-c', configFile, '--box', 'r1']
+    this.child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.child.stdout?.on('data', (chunk: Buffer) => {
@@ -130,13 +133,17 @@ export interface ConfigInit {
   /** More caches than the one of `cachePort`: their names, ports and weights. */
   readonly others?: readonly string[]
   readonly maxMoved?: string
+  readonly maxConnections?: number
 }
 
 export function writeConfig(folder: string, init: ConfigInit): string {
   const file = join(folder, 'router.yaml')
   const { cachePort, ports, tlsPort, workers = 1, drainDeadline = '10s' } = init
   const servers = [`c1: "127.0.0.1:${cachePort}"`, ...(init.others ?? [])]
-  const listen = ports.map((port) => `    - { address: 127.0.0.1:${port} }`)
+  const most = init.maxConnections ?? 'off'
+  const listen = ports.map(
+    (port) => `    - { address: 127.0.0.1:${port}, maxConnections: ${most} }`,
+  )
   if (tlsPort !== undefined)
     listen.push(
       `    - { address: 127.0.0.1:${tlsPort}, tls: [{ certificate: a.pem, key: a.key }, { certificate: b.pem, key: b.key }] }`,
