@@ -1,5 +1,13 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,6 +21,8 @@ import { freePort, RouterProcess } from './router-process.ts'
 t.setTimeout(120_000)
 
 const RAMP_S = 40
+/** By then the router has tried to keep what changed. */
+const KEPT_BY_MS = 400
 
 /** A cache that says who it is, and tells its mount check's `cache` while there is one. */
 async function startNamed(name: string, port: number, cache?: string): Promise<Server> {
@@ -160,3 +170,43 @@ void t.test(
     t.match(await router.said('return skipped', line), { reason: /the cache that it was \(k1\)/ })
   },
 )
+
+void t.test('returns that cannot be kept are told once, until they can', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edge-'))
+  const file = join(folder, 'router.yaml')
+  const kept = join(folder, 'r.state', 'returns.json')
+  const servers = [await startNamed('c0', 0), await startNamed('c1', 0)]
+  const ports = servers.map((server) => (server.address() as AddressInfo).port)
+  writeFileSync(file, configText(await freePort(), ports, 1))
+  // No file takes a folder's place, whoever writes it.
+  mkdirSync(kept, { recursive: true })
+  const router = new RouterProcess(file)
+  t.teardown(async () => {
+    router.kill()
+    await router.ended()
+    await Promise.all(servers.map(stopServer))
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const told = await router.said('returns not kept')
+  t.match(told, { level: 'warn', subject: 'returns.json' })
+  t.match(told.reason, /^Cannot write in the state folder .*\/r\.state \(admin\.state\): EISDIR/)
+  await router.said('router serves')
+  const admin = new AdminClient(join(folder, 'r.sock'))
+  const toldCount = async (): Promise<number> =>
+    (await admin.events()).filter(({ event }) => event === 'returns not kept').length
+  await stopServer(servers[0]!)
+  await router.said('server down')
+  servers[0] = await startNamed('c0', ports[0]!)
+  await router.said('return begun')
+  await delay(KEPT_BY_MS)
+  t.equal(await toldCount(), 1)
+
+  rmdirSync(kept)
+  await admin.drain({ cache: 'c0' })
+  while (!existsSync(kept)) await delay(20)
+  t.match(JSON.parse(readFileSync(kept, 'utf8')), { returns: { 'caches/c0': { state: 'owed' } } })
+  rmSync(kept)
+  mkdirSync(kept)
+  await admin.undrain({ cache: 'c0' })
+  while ((await toldCount()) < 2) await delay(20)
+})
