@@ -6,7 +6,7 @@ import type {
   RouterStatus,
   Simulation,
 } from '../admin/schemas.ts'
-import { cut, figure, span, textTable } from './text-table.ts'
+import { cut, figure, fold, span, textTable } from './text-table.ts'
 
 /** `photoedge status`: what an operator looks at first. */
 export function statusText(status: RouterStatus, nowMs: number, width: number): string[] {
@@ -137,7 +137,10 @@ export function explanationText(explained: Explanation, width: number): string[]
 /** `photoedge simulate`: users and load of each cache, before and after. */
 export function simulationText(simulation: Simulation, width: number): string[] {
   return simulation.groups.flatMap((group) => [
-    `group ${group.group}, pool ${group.pool}, fallback ${group.fallback}: ${simulation.down.join(', ')} down, ${simulation.userCount} users`,
+    ...fold(
+      `group ${group.group}, pool ${group.pool}, fallback ${group.fallback}: ${simulation.down.join(', ')} down, ${simulation.userCount} users`,
+      width,
+    ),
     ...textTable(
       [
         { title: 'CACHE' },
@@ -161,7 +164,7 @@ export function simulationText(simulation: Simulation, width: number): string[] 
       ]),
       width,
     ),
-    summaryOf(group),
+    ...fold(summaryOf(group), width),
     '',
   ])
 }

@@ -34,6 +34,18 @@ export function cut(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`
 }
 
+/** A line folded between its words to fit, what follows indented; a word that is longer stays whole. */
+export function fold(line: string, width: number): string[] {
+  const lines: string[] = []
+  for (const word of line.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined) lines.push(word)
+    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(`  ${word}`)
+  }
+  return lines
+}
+
 /** `42s`, `3m20s`, `2h5m`, `9d4h`. */
 export function span(ms: number): string {
   const seconds = Math.floor(Math.max(0, ms) / 1000)

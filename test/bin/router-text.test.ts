@@ -7,7 +7,7 @@ import {
   simulationText,
   statusText,
 } from '../../bin/router-text.ts'
-import { cut, figure, span } from '../../bin/text-table.ts'
+import { cut, figure, fold, span } from '../../bin/text-table.ts'
 import { sampleCache, sampleStatus } from '../admin/sample.ts'
 
 void t.test('status fits eighty columns and says the most important first', (t) => {
@@ -155,9 +155,21 @@ void t.test('a simulation shows users and load, and the worst survivor in words'
     'CACHE  WEIGHT  USERS  AFTER  REQ/S  AFTER  GROWTH  OF LOST',
     'c1          1     50   down      -      -',
     'c2          1     50    100      -      -   100 %    100 %',
-    '50 users move (0 of them from caches that are up); worst survivor c2 with 100.00 % of the lost users; max/mean 1.000',
+    '50 users move (0 of them from caches that are up); worst survivor c2 with 100.00',
+    '  % of the lost users; max/mean 1.000',
     '',
   ])
+  const many = { ...simulation, down: ['caches/c1', 'caches/cache-of-a-long-name', 'caches/c3'] }
+  t.strictSame(simulationText(many, 80).slice(0, 2), [
+    'group photos, pool caches, fallback spread: caches/c1,',
+    '  caches/cache-of-a-long-name, caches/c3 down, 100 users',
+  ])
+  const piped = simulationText(many, Infinity)
+  t.equal(
+    piped[0],
+    'group photos, pool caches, fallback spread: caches/c1, caches/cache-of-a-long-name, caches/c3 down, 100 users',
+  )
+  t.match(piped.at(-2), /^50 users move .* max\/mean 1\.000$/)
   t.end()
 })
 
@@ -181,6 +193,7 @@ void t.test('numbers and spans are short', (t) => {
   ])
   t.equal(cut('abcdef', 4), 'abc…')
   t.equal(cut('abcd', 4), 'abcd')
+  t.strictSame(fold('ab cd efghijk l', 5), ['ab cd', '  efghijk', '  l'])
   t.equal(outputWidth({ isTTY: true, columns: 120 }), 120)
   t.equal(outputWidth({ isTTY: true }), 80)
   t.equal(outputWidth({}), Infinity)
