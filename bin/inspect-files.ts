@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
-import type { Config } from '../common/config/config.ts'
+import type { Config, Pool } from '../common/config/config.ts'
 import { isPerBox } from '../common/config/named-files.ts'
 import type { NamedFile } from '../common/config/named-files.ts'
 import { reasonOf } from '../common/runtime/config-file.ts'
@@ -15,12 +15,18 @@ export interface FileFinding {
   readonly message: string
 }
 
-/** Opens each file and judges what it holds. Never throws. */
-export function inspectFiles(files: readonly NamedFile[], config: Config): readonly FileFinding[] {
-  return files.filter(({ file }) => !isPerBox(file)).flatMap((named) => inspectFile(named, config))
+/**
+ * Opens each file and judges what it holds. Never throws. A shard table is judged by its pool; that
+ * of a pool that is not there is only opened.
+ */
+export function inspectFiles(
+  files: readonly NamedFile[],
+  pools: Config['pools'],
+): readonly FileFinding[] {
+  return files.filter(({ file }) => !isPerBox(file)).flatMap((named) => inspectFile(named, pools))
 }
 
-function inspectFile(named: NamedFile, config: Config): readonly FileFinding[] {
+function inspectFile(named: NamedFile, pools: Config['pools']): readonly FileFinding[] {
   const unusable = openable(named)
   if (unusable !== undefined) {
     return [
@@ -31,7 +37,7 @@ function inspectFile(named: NamedFile, config: Config): readonly FileFinding[] {
       },
     ]
   }
-  const wrong = contentFaults(named, config).map((fault): FileFinding => {
+  const wrong = contentFaults(named, pools).map((fault): FileFinding => {
     return { named, kind: 'wrong', message: `The file ${shown(named.file)} is no use: ${fault}` }
   })
   return wrong.slice(0, 20)
@@ -47,7 +53,7 @@ function openable({ file, use }: NamedFile): string | undefined {
   }
 }
 
-function contentFaults({ file, use }: NamedFile, config: Config): readonly string[] {
+function contentFaults({ file, use }: NamedFile, pools: Config['pools']): readonly string[] {
   try {
     switch (use.type) {
       case 'program':
@@ -59,7 +65,7 @@ function contentFaults({ file, use }: NamedFile, config: Config): readonly strin
       case 'ticketKeys':
         return ticketKeyFaults(readFileSync(file, 'utf8'))
       case 'shards':
-        return shardFaults(readFileSync(file, 'utf8'), use.pool, config)
+        return shardFaults(readFileSync(file, 'utf8'), pools[use.pool])
     }
   } catch (error) {
     return [reasonOf(error)]
@@ -103,9 +109,12 @@ function ticketKeyFaults(text: string): readonly string[] {
   return lines.every((line) => line === '') ? ['it holds no key'] : faults
 }
 
-function shardFaults(text: string, pool: string, config: Config): readonly string[] {
-  const servers = config.pools[pool]?.servers.map((server) => server.name) ?? []
-  const parsed = parseShardTable(text, servers)
+function shardFaults(text: string, pool: Pool | undefined): readonly string[] {
+  if (pool === undefined) return []
+  const parsed = parseShardTable(
+    text,
+    pool.servers.map((server) => server.name),
+  )
   return parsed.ok ? [] : parsed.problems.map(({ line, message }) => `line ${line}: ${message}`)
 }
 

@@ -2,8 +2,8 @@ import type { Config } from '../../common/config/config.ts'
 import { PARTS, partsOf } from '../../common/config/for-box.ts'
 import { namedFiles } from '../../common/config/named-files.ts'
 import { nearest } from '../../common/config/nearest.ts'
-import type { ParsedConfig } from '../../common/config/parse-config.ts'
-import { formatProblem, quote } from '../../common/config/problem.ts'
+import type { ReadableConfig } from '../../common/config/parse-config.ts'
+import { formatProblem, ordered, quote } from '../../common/config/problem.ts'
 import type { Problem } from '../../common/config/problem.ts'
 import { readConfigFile } from '../../common/runtime/config-file.ts'
 import { EXIT, print, printError } from '../command.ts'
@@ -47,7 +47,12 @@ function run(args: readonly string[]): number {
   })
   const file = required(options, 'config', '-c FILE')
   const parsed = readConfigFile(file)
-  const report = parsed.ok ? inspect(parsed, options.values['box']) : parsed
+  const readable = parsed.ok ? { ...parsed, isSound: () => true } : parsed.readable
+  const found = readable && inspect(readable, options.values['box'])
+  const report: Report = {
+    problems: ordered([...(parsed.ok ? [] : parsed.problems), ...(found?.problems ?? [])]),
+    warnings: ordered([...parsed.warnings, ...(found?.warnings ?? [])]),
+  }
   const isOk = report.problems.length === 0
   if (options.switches.has('json')) {
     const { problems, warnings } = report
@@ -62,10 +67,10 @@ function run(args: readonly string[]): number {
 }
 
 /** What only the machine can tell: whether the named box is there, and the named files. */
-function inspect(parsed: ParsedConfig & { ok: true }, box: string | undefined): Report {
-  const { config, problemAt } = parsed
+function inspect({ config, problemAt, isSound }: ReadableConfig, box: string | undefined): Report {
   const names = Object.keys(config.boxes)
   if (box !== undefined && !names.includes(box)) {
+    if (names.length === 0 || !isSound('boxes')) return { problems: [], warnings: [] }
     const near = nearest(box, names)
     const right =
       near === undefined
@@ -73,16 +78,17 @@ function inspect(parsed: ParsedConfig & { ok: true }, box: string | undefined): 
         : `did you mean ${quote(near)}?`
     return {
       problems: [problemAt(['boxes'], `There is no box ${quote(box)}: ${right}`)],
-      warnings: parsed.warnings,
+      warnings: [],
     }
   }
   const problems: Problem[] = []
-  const warnings = [...parsed.warnings]
-  for (const { named, kind, message } of inspectFiles(namedFiles(config, box), config)) {
+  const warnings: Problem[] = []
+  const pools = isSound('boxes') && isSound('pools') ? config.pools : {}
+  for (const { named, kind, message } of inspectFiles(namedFiles(config, box), pools)) {
     const isError = kind === 'wrong' || box !== undefined
     ;(isError ? problems : warnings).push(problemAt(named.path, message))
   }
-  if (box !== undefined && partsOf(config, box).length === 0) {
+  if (box !== undefined && PARTS.every(isSound) && partsOf(config, box).length === 0) {
     warnings.push(
       problemAt(
         ['boxes', box],

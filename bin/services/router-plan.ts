@@ -36,7 +36,7 @@ export function planRouter(file: string, box: string, tls: TlsContexts): Planned
   if (!partsOf(config, box).includes('router'))
     return wrong(['boxes', box], `The box ${quote(box)} is no router: router.boxes leaves it out`)
 
-  const problems = inspectFiles(namedFiles(config, box, 'router'), config).map(
+  const problems = inspectFiles(namedFiles(config, box, 'router'), config.pools).map(
     ({ named, message }) => formatProblem(problemAt(named.path, message)),
   )
   if (problems.length > 0) return { ok: false, problems }

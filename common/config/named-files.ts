@@ -30,7 +30,8 @@ export function namedFiles(config: Config, box?: string, part?: Part): readonly 
   for (const each of parts) {
     if (part !== undefined && each !== part) continue
     const named = box === undefined ? config : forBox(config, box, each)
-    for (const file of filesOf(named, each)) files.set(`${file.use.type} ${file.file}`, file)
+    for (const file of filesOf(named, each))
+      if (file.file !== '') files.set(`${file.use.type} ${file.file}`, file)
   }
   return [...files.values()]
 }

@@ -9,7 +9,7 @@ import { buildRouter } from './build/router.ts'
 import { checkSharing } from './build/sharing.ts'
 import type { Config } from './config.ts'
 import { folderOf } from './paths.ts'
-import { formatProblem } from './problem.ts'
+import { inFileOrder, ordered } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { SourceReader } from './read-source.ts'
 import type { Path } from './read-source.ts'
@@ -37,7 +37,18 @@ export type ParsedConfig =
       readonly ok: false
       readonly problems: readonly Problem[]
       readonly warnings: readonly Problem[]
+      /** What could be read all the same; undefined when the file is no map at all. */
+      readonly readable: ReadableConfig | undefined
     }
+
+/** The readable parts of a configuration that may not be used: to look for more problems in it. */
+export interface ReadableConfig {
+  /** A default or a blank stands for what could not be read: an empty file name is none. */
+  readonly config: Config
+  readonly problemAt: (path: Path, message: string) => Problem
+  /** Whether a section of the file has no problem, so that what refers to it can be judged. */
+  readonly isSound: (section: keyof Config) => boolean
+}
 
 /**
  * Reads a configuration: the effective one, or every problem that it has, in the file's order.
@@ -46,21 +57,19 @@ export type ParsedConfig =
 export function parseConfig(text: string, init: ParseInit): ParsedConfig {
   const source = readYaml(text, init.file)
   if (source.root === undefined)
-    return { ok: false, problems: ordered(source.problems), warnings: [] }
+    return { ok: false, problems: ordered(source.problems), warnings: [], readable: undefined }
   const problems = [...source.problems]
   const warnings: Problem[] = []
   const report = (offset: number, message: string) =>
     problems.push(source.problemAt(offset, message))
-  if (source.root.kind !== 'map') {
-    const what = source.root.kind === 'list' ? 'a list' : 'no configuration'
-    report(
-      source.root.offset,
-      `The file holds ${what}: it wants keys such as edge, boxes and router`,
-    )
-    return { ok: false, problems: ordered(problems), warnings }
+  const { root } = source
+  if (root.kind !== 'map') {
+    const what = root.kind === 'list' ? 'a list' : 'no configuration'
+    report(root.offset, `The file holds ${what}: it wants keys such as edge, boxes and router`)
+    return { ok: false, problems: ordered(problems), warnings, readable: undefined }
   }
   const reader = new SourceReader(report)
-  const read = reader.read(configSchema as unknown as SchemaNode, source.root, []) as SourceConfig
+  const read = reader.read(configSchema as unknown as SchemaNode, root, []) as SourceConfig
   const context = new BuildContext(
     init.folder ?? folderOf(init.file),
     (path, message, isWarning, isKey) => {
@@ -69,10 +78,22 @@ export function parseConfig(text: string, init: ParseInit): ParsedConfig {
     },
   )
   const config = buildConfig(read, context)
-  if (problems.length > 0)
-    return { ok: false, problems: ordered(problems), warnings: ordered(warnings) }
   const problemAt = (path: Path, message: string) => source.problemAt(reader.placeOf(path), message)
-  return { ok: true, config, warnings: ordered(warnings), problemAt }
+  if (problems.length === 0) return { ok: true, config, warnings: ordered(warnings), problemAt }
+  const isSound = (section: keyof Config) => {
+    const index = root.entries.findIndex(({ key }) => key === section)
+    const [from, to] = [root.entries[index], root.entries[index + 1]].map(
+      (entry) => entry && source.problemAt(entry.keyOffset, ''),
+    )
+    return !problems.some(
+      (problem) =>
+        from !== undefined &&
+        inFileOrder(from, problem) <= 0 &&
+        (to === undefined || inFileOrder(problem, to) < 0),
+    )
+  }
+  const readable = { config, problemAt, isSound }
+  return { ok: false, problems: ordered(problems), warnings: ordered(warnings), readable }
 }
 
 function buildConfig(source: SourceConfig, context: BuildContext): Config {
@@ -92,10 +113,4 @@ function buildConfig(source: SourceConfig, context: BuildContext): Config {
   }
   checkSharing(config, context)
   return config
-}
-
-/** In the file's order, each once. */
-function ordered(problems: readonly Problem[]): readonly Problem[] {
-  const unique = new Map(problems.map((problem) => [formatProblem(problem), problem]))
-  return [...unique.values()].sort((a, b) => a.line - b.line || a.column - b.column)
 }

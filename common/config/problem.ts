@@ -18,6 +18,17 @@ export function formatProblem(problem: Problem): string {
   return `${problem.file}:${problem.line}:${problem.column}: ${message}`
 }
 
+/** In the file's order, each once. */
+export function ordered(problems: readonly Problem[]): readonly Problem[] {
+  const unique = new Map(problems.map((problem) => [formatProblem(problem), problem]))
+  return [...unique.values()].sort(inFileOrder)
+}
+
+/** Below 0: `a` stands before `b`. */
+export function inFileOrder(a: Problem, b: Problem): number {
+  return a.line - b.line || a.column - b.column
+}
+
 /** A value from the file as a message shows it: quoted, cut to a readable length. */
 export function quote(value: string): string {
   return `"${value.length > 80 ? `${value.slice(0, 77)}...` : value}"`

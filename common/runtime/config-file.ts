@@ -28,7 +28,7 @@ export function readConfigFile(file: string): ParsedConfig {
   const read = readBounded(file)
   if (read.ok) return parseConfig(read.text, { file, folder: dirname(resolve(file)) })
   const problem = { file, line: 1, column: 1, message: `The file cannot be read: ${read.message}` }
-  return { ok: false, problems: [problem], warnings: [] }
+  return { ok: false, problems: [problem], warnings: [], readable: undefined }
 }
 
 type Read =

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { cpSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { commandNames } from '../../bin/program.ts'
@@ -164,6 +164,67 @@ router:
   writeFileSync(`${folder}/shards.txt`, '1-5 c0\n6 c1\n')
   writeFileSync(`${folder}/tickets.key`, `${'A'.repeat(64)}\n`)
   t.equal((await photoedge('check', '-c', `${folder}/edge.yaml`, '--box', 'r')).code, 0)
+})
+
+void t.test('files are looked at beside whatever else is wrong, in file order', async (t) => {
+  const folder = t.testdir({
+    'shards.txt': '1-5 c0\n4 c9\n',
+    'tickets.key': 'AAAA\n',
+    'edge.yaml': `edge: lab
+boxes: { r: { address: 10.0.0.1 } }
+pools:
+  caches: { servers: { c0: "10.0.1.1:80", c1: "10.0.1.2:80" } }
+router:
+  boxes: r
+  listen:
+    - address: 0.0.0.0:443
+      tls: [{ certificate: cdn.pem, key: cdn.key }, { certificate: "{bx}.pem", key: [] }]
+      ticketKeys: tickets.key
+  groups:
+    photos: { user: "/u/{user}", pool: caches, shards: { table: shards.txt } }
+    avatars: { user: "/a/{user}", pool: cachs }
+  drainDeadlin: 3s
+`,
+  })
+  const file = `${folder}/edge.yaml`
+  const source = readFileSync(file, 'utf8')
+  const told = async (box: string, text = source): Promise<string[]> => {
+    writeFileSync(file, text)
+    const { code, stderr } = await photoedge('check', '-c', file, '--box', box)
+    t.equal(code, 1)
+    return stderr.replaceAll(`${folder}/`, '').trim().split('\n')
+  }
+  const schema = [
+    'edge.yaml:9:68: router.listen[0].tls[1].certificate is "{bx}.pem": "{bx}" is unknown, it may be {box} or {part}',
+    'edge.yaml:9:85: router.listen[0].tls[1].key is a list, not the path of a file',
+  ]
+  const relations = [
+    'edge.yaml:13:41: router.groups.avatars.pool names the pool "cachs", which is not there: did you mean "caches"?',
+    'edge.yaml:14:3: router has no key "drainDeadlin": did you mean "drainDeadline"?',
+  ]
+  const files = [
+    'edge.yaml:9:28: The file "cdn.pem" cannot be used: there is no such file',
+    'edge.yaml:9:42: The file "cdn.key" cannot be used: there is no such file',
+  ]
+  const keys = 'edge.yaml:10:19: The file "tickets.key" is no use: line 1 is not 48 bytes in base64'
+  const table =
+    'edge.yaml:12:65: The file "shards.txt" is no use: line 2: the pool has no server "c9"'
+  t.strictSame(await told('r'), [...files, ...schema, keys, table, ...relations])
+  t.strictSame(
+    await told('q'),
+    ['edge.yaml:2:8: There is no box "q": did you mean "r"?', ...schema, ...relations],
+    'a box that is not there has no files',
+  )
+  // Who c9 is can't be told without the pools, and who q-1 is not without the boxes.
+  const poolless = await told('r', source.replace('c0: "10.0.1.1:80"', 'c9: "10.0.1.1:0"'))
+  t.match(poolless[0], /^edge\.yaml:4:28: pools\.caches\.servers\.c9 is "10\.0\.1\.1:0"/)
+  t.strictSame(poolless.slice(1), [...files, ...schema, keys, ...relations])
+  const boxless = await told(
+    'q-1',
+    source.replace('r: {', '"q-[2-1]": { address: 10.0.0.2 }, r: {'),
+  )
+  t.notMatch(boxless.join('\n'), /There is no box|plays no part/)
+  t.strictSame(boxless.slice(-4), [...schema, ...relations])
 })
 
 void t.test('what show prints is a configuration, and shows itself again', async (t) => {

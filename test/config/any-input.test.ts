@@ -4,7 +4,7 @@ import t from 'tap'
 import { forBox, partsOf } from '../../common/config/for-box.ts'
 import { namedFiles } from '../../common/config/named-files.ts'
 import { parseConfig } from '../../common/config/parse-config.ts'
-import type { ParsedConfig } from '../../common/config/parse-config.ts'
+import type { ParsedConfig, ReadableConfig } from '../../common/config/parse-config.ts'
 import { formatProblem } from '../../common/config/problem.ts'
 import { showConfig } from '../../common/config/show-config.ts'
 
@@ -30,6 +30,7 @@ function isAnswered(text: string): boolean {
   const parsed = parse(text)
   if (cpuMs() - startedAt > BOUND_MS) return false
   if (!parsed.ok) {
+    if (parsed.readable !== undefined && !isReadable(parsed.readable)) return false
     const lines = parsed.problems.map(formatProblem)
     return (
       lines.length > 0 && lines.every((line) => /^edge\.yaml:[1-9]\d*:[1-9]\d*: [^\n]+$/.test(line))
@@ -42,6 +43,13 @@ function isAnswered(text: string): boolean {
     namedFiles(parsed.config, box)
   }
   return JSON.stringify(shown.config) === JSON.stringify(parsed.config)
+}
+
+/** Whether the files of what could be read are told, none of them empty. */
+function isReadable({ config, isSound }: ReadableConfig): boolean {
+  const files = Object.keys(config.boxes).flatMap((box) => namedFiles(config, box))
+  isSound('pools')
+  return [...files, ...namedFiles(config)].every(({ file }) => file.startsWith('/'))
 }
 
 /** A slice of an example replaced: by nothing, by any text, or by a slice of another. */

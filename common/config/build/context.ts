@@ -32,23 +32,26 @@ export class BuildContext {
     this.#say(path, message, true, false)
   }
 
-  /** A path of the file, absolute; its placeholders must be known ones. */
+  /** A path of the file, absolute; its placeholders must be known ones. Empty: it is no path. */
   file(path: Path, text: string): string {
-    this.placeholders(path, text)
-    return resolvePath(this.#folder, text)
+    const isKnown = this.placeholders(path, text)
+    return isKnown && text !== '' ? resolvePath(this.#folder, text) : ''
   }
 
-  /** Refuses `{...}` that is neither `{box}` nor `{part}`. */
-  placeholders(path: Path, text: string, known: readonly string[] = ['box', 'part']): void {
+  /** Refuses `{...}` that is neither `{box}` nor `{part}`: whether there is none. */
+  placeholders(path: Path, text: string, known: readonly string[] = ['box', 'part']): boolean {
+    let isKnown = true
     for (const match of text.matchAll(/\{([^{}]*)\}/g)) {
       const word = match[1]!
       if (known.includes(word)) continue
+      isKnown = false
       const right = listOf(known.map((name) => `{${name}}`))
       this.problem(
         path,
         `${label(path)} is ${quote(text)}: ${quote(`{${word}}`)} is unknown, it may be ${right}`,
       )
     }
+    return isKnown
   }
 
   /** Whether `name` is one of the known; else says so, with the nearest. Blank names are passed. */

@@ -90,7 +90,8 @@ function claimsOf(config: Config, box: string, part: Part): readonly Claim[] {
     claims.push({ box, part, path, text: formatEndpoint(endpoint), endpoint })
   }
   const file = (path: Path, text: string | undefined) => {
-    if (text !== undefined) claims.push({ box, part, path, text, endpoint: undefined })
+    if (text !== undefined && text !== '')
+      claims.push({ box, part, path, text, endpoint: undefined })
   }
   if (part === 'router' && router !== undefined) {
     for (const [index, listener] of router.listeners.entries()) {
