@@ -133,9 +133,13 @@ class Builder {
     if (once.first.size === 0) return once
     const isLoose = this.#bounded === 'unbounded' && (max !== min || boundedWays(item) > 1)
     if (isLoose) return this.#loop(once)
+    if (max === Infinity && once.empty > 0) {
+      // Those that must be may match nothing, and leave to the loop what they could have matched.
+      return this.#then(this.#copies(item, min), this.#loop(once))
+    }
     const copies = this.#copies(item, min - 1)
     if (max === Infinity) {
-      return this.#then(copies, { ...this.#loop(once), empty: min > 0 ? once.empty : 1 })
+      return this.#then(copies, { ...this.#loop(once), empty: min > 0 ? 0 : 1 })
     }
     const optional = this.#optionalCopies(item, max - Math.max(min, 1))
     if (min === 0) return { ...this.#then(once, optional), empty: 1 }

@@ -29,6 +29,7 @@ const SAFE = [
   '(?:a|^b)',
   '(?:^a){1,2}',
   '^(?:a?b?)?$',
+  '^(?:a?)+b$',
   '',
 ]
 
@@ -55,6 +56,10 @@ const DANGEROUS = [
   '^\\s+|\\s+$',
   '^(?:(?:a|a){20}){20}$',
   '^(a+){2,}$',
+  // A first turn may match nothing, and a second one what it did not.
+  '^(?:b(?:(?:a)?)+)+$',
+  '^(?:(?:b?)+a[ab])*$',
+  '^(?:b(?:a*){2,})+$',
 ]
 
 const lengths = (count: number, first: number) => Array.from({ length: count }, (_, i) => first + i)
