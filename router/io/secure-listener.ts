@@ -70,7 +70,7 @@ export function createSecureListener(init: SecureListenerInit): SecureListener {
     // One certificate needs no look-up, and its handshakes no detour through it.
     ...(pairs.length > 1 && {
       SNICallback: (name: string, done: (error: null, context?: SecureContext) => void) => {
-        done(null, names.find(name.toLowerCase()))
+        done(null, names.find(name))
       },
     }),
   })

@@ -24,6 +24,8 @@ void t.test('a name finds its own entry, then its wildcard, and a wildcard is on
   t.equal(table.find('x.b.example.com'), undefined)
   t.equal(table.find('example.com'), undefined)
   t.equal(table.find(''), undefined)
+  t.equal(table.find('A.Example.com.'), 1)
+  t.equal(table.find('b.example.com.'), 2)
   t.end()
 })
 
