@@ -75,7 +75,7 @@ export function returnShare(rampUpMs: number, elapsedMs: number | undefined): nu
  * 1. A cache comes back in steps where its verdict goes from down to up and nothing says that it
  *    kept its content; with the same content an unfinished return goes on where it was broken off.
  * 2. Time is the verdict's, by the monotonic clock; over a restart, by the wall clock. What was kept
- *    goes on with a verdict that was kept; a first one that is new begins nothing.
+ *    goes on with a verdict that was kept; a first verdict, kept or new, begins nothing.
  * 3. While those that are wholly up carry less than half of the pool's weight, a returning cache is
  *    needed more than it is cold: it comes back at once. What is unknown counts as up here.
  * 4. A drained cache's return begins when it is undrained.
@@ -246,7 +246,8 @@ function comeUp(
       cache === undefined
         ? 'its checks told no identity of what it holds'
         : `its cache ${cache} is not known to be the one of before`
-    comer.waitingFromMs = keptMs ?? Math.max(0, moment.wallMs - sinceMs)
+    // A restart can't tell one that is over from one that was not kept: only what was kept goes on.
+    comer.waitingFromMs = before === 'down' ? Math.max(0, moment.wallMs - sinceMs) : keptMs
   } else if (returned === 'same' && owedMs !== undefined) {
     comer.reason = 'it went down before all of its users were back'
     comer.waitingFromMs = owedMs

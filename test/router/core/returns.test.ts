@@ -298,15 +298,14 @@ void t.test('a return that was drained in its middle, and ended, is owed no more
   t.end()
 })
 
-void t.test('a restart goes on where the verdict says, and begins nothing anew', (t) => {
-  const startedMs = 5_000
-  const resumed = (agoMs: number): Story => {
+void t.test('a restart goes on by the wall clock, and begins nothing anew', (t) => {
+  const resumed = (awayMs: number): Story => {
     const story = new Story()
-    story.returns.configure([], story.moment())
-    story.configure(poolOf())
-    // As a prober with kept verdicts tells them: one by one, the returning one first.
-    story.verdict('c2', { returned: 'cold', sinceMs: WALL_MS + startedMs - agoMs })
-    for (const name of NAMES) if (name !== 'c2') story.verdict(name)
+    story.down('c2')
+    story.verdict('c2', { returned: 'cold' })
+    story.take()
+    // Kept verdicts are told one by one, the returning one not last.
+    story.restart({ c2: { returned: 'cold' } }, awayMs)
     return story
   }
   const story = resumed(24_000)
@@ -315,7 +314,42 @@ void t.test('a restart goes on where the verdict says, and begins nothing anew',
   story.pass(36_001)
   t.strictSame(story.take(), ['caches/c2 return finished: all of its users are back'])
   t.strictSame(resumed(60_000).take(), [])
-  t.equal(resumed(-9e9).share('c2'), 0.01, 'the clock was set back: from the beginning')
+  const back = new Story()
+  const future = { 'caches/c2': { state: 'underWay', begunMs: WALL_MS + 9e9 } as const }
+  back.returns = new Returns(future, WALL_MS)
+  back.configure(back.pool)
+  for (const name of NAMES) back.verdict(name, { ...(name === 'c2' && { returned: 'cold' }) })
+  t.equal(back.share('c2'), 0.01, 'the clock was set back: from the beginning')
+  t.end()
+})
+
+void t.test('a return that is over, skipped or ended early begins no more after a restart', (t) => {
+  const story = new Story()
+  story.down('c1', 'c2', 'c3')
+  story.verdict('c2', { returned: 'cold' })
+  story.verdict('c1', { returned: 'same', cache: 'k1' })
+  story.verdict('c3', { returned: 'same', cache: 'k3' })
+  t.match(story.take().join('\n'), /c2 return skipped: the caches that are wholly up carry less/)
+  t.equal(story.share('c2'), 1)
+  const cold = { c2: { returned: 'cold', sinceMs: WALL_MS + story.nowMs } } as const
+  story.restart(cold, 4_000)
+  t.equal(story.share('c2'), 1, 'skipped')
+
+  story.down('c2')
+  story.verdict('c2', { returned: 'cold' })
+  t.equal(story.share('c2'), 0.01)
+  story.down('c1', 'c3', 'c4')
+  t.equal(story.share('c2'), 1)
+  for (const name of ['c1', 'c3', 'c4']) story.verdict(name, { returned: 'same', cache: name })
+  story.restart(cold, 4_000)
+  t.equal(story.share('c2'), 1, 'ended early')
+
+  story.down('c2')
+  story.verdict('c2', { returned: 'cold' })
+  story.pass(RAMP_MS)
+  story.configure(poolOf({ ramps: [{ group: 'photos', rampUpMs: 10 * RAMP_MS }] }))
+  story.restart({ c2: { returned: 'cold', sinceMs: WALL_MS + story.nowMs - RAMP_MS } }, 600)
+  t.equal(story.share('c2', 10 * RAMP_MS), 1, 'over, though it would take longer by now')
   t.end()
 })
 
