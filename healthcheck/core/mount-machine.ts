@@ -6,7 +6,7 @@ import type { MonotonicMs } from '../../common/net/units.ts'
 import { printable, spanInWords } from './blame.ts'
 import { isWorthKeeping } from './kept-mounts.ts'
 import type { KeptMount } from './kept-mounts.ts'
-import { judgeMount } from './mount-report.ts'
+import { failedReport, judgeMount } from './mount-report.ts'
 import type { MountReport } from './mount-report.ts'
 import type { Moment } from './pool-state.ts'
 
@@ -14,7 +14,7 @@ export type ScriptConfig = MountcheckConfig['scripts'][number]
 
 /** Something looked at on a schedule of its own, one look at a time. */
 interface Watched {
-  /** `unknown` until its first look is over, or past its deadline. */
+  /** `unknown` until its first look is over, or past its deadline, or can't be begun. */
   state: HealthState
   reason: string
   /** Wall clock of the last change of `state`. */
@@ -27,6 +27,10 @@ interface Watched {
 
 export interface MountRecord extends Watched {
   config: MountConfig
+  /** What looks at it. A start that takes too long is `late`: down, until it is `ready` after all. */
+  process: 'none' | 'starting' | 'late' | 'ready'
+  /** Of the process's last start. */
+  orderedAt: MonotonicMs
   /** The look under way has taken longer than the deadline. */
   isOverdue: boolean
   last: MountReport | undefined
@@ -45,6 +49,8 @@ export interface MountMachine {
   mounts: MountRecord[]
   /** Those that the answer counts: of the last configuration whose every mount is known. */
   counted: readonly MountRecord[]
+  /** How many processes may be starting at a time: all at once would make each other late. */
+  readonly startsAtOnce: number
   scripts: ScriptRecord[]
   /** Every mount and script has been known once: before that nothing is up. */
   isReady: boolean
@@ -57,6 +63,10 @@ export interface MountMachine {
 export type MountEvent =
   | { readonly type: 'configure'; readonly config: MountcheckConfig }
   | { readonly type: 'deadline' }
+  /** The process that was to be started waits for looks. */
+  | { readonly type: 'ready'; readonly path: string }
+  /** It has ended, or can't be started: `how` in words. */
+  | { readonly type: 'gone'; readonly path: string; readonly how: string }
   | { readonly type: 'report'; readonly run: number; readonly report: MountReport }
   | {
       readonly type: 'script'
@@ -67,15 +77,24 @@ export type MountEvent =
   | { readonly type: 'drain' }
 
 export type MountEffect =
+  /** A process for that mount, to be answered by `ready` or `gone`. */
+  | { readonly type: 'start'; readonly path: string }
   | { readonly type: 'look'; readonly run: number; readonly mount: MountConfig }
   | { readonly type: 'script'; readonly run: number; readonly script: ScriptConfig }
   /** To be given to the next life's `createMountMachine`. */
   | { readonly type: 'keep'; readonly mounts: readonly KeptMount[] }
   | { readonly type: 'tell'; readonly event: EdgeEvent }
 
-/** `kept` is what an earlier life knew of its mounts. */
-export function createMountMachine(kept: readonly KeptMount[] = []): MountMachine {
+export interface MountMachineInit {
+  readonly startsAtOnce: number
+  /** What an earlier life knew of its mounts. */
+  readonly kept: readonly KeptMount[]
+}
+
+/** A machine with nothing to look at yet. */
+export function createMountMachine({ startsAtOnce, kept }: MountMachineInit): MountMachine {
   return {
+    startsAtOnce,
     partial: 'weight',
     mounts: [],
     counted: [],
@@ -99,8 +118,19 @@ export function stepMounts(
       configure(machine, event.config, moment)
       break
     case 'deadline':
-      for (const mount of machine.mounts) noticeSilence(mount, moment, effects)
+      for (const mount of machine.mounts) {
+        noticeLateStart(mount, moment, effects)
+        noticeSilence(mount, moment, effects)
+      }
       break
+    case 'ready':
+    case 'gone': {
+      const mount = machine.mounts.find(({ config }) => config.path === event.path)
+      if (mount === undefined) break
+      if (event.type === 'ready') mount.process = 'ready'
+      else takeLoss(mount, event.how, moment, effects)
+      break
+    }
     case 'report': {
       const mount = machine.mounts.find(({ run }) => run === event.run)
       if (mount !== undefined) takeReport(mount, event.report, moment, effects)
@@ -126,9 +156,14 @@ export function nextMountDeadline(machine: MountMachine): MonotonicMs | undefine
   const offer = (at: number): void => {
     if (earliest === undefined || at < earliest) earliest = at
   }
+  // What waits for a process, or for another one's start, is woken by an event.
+  const mayStart = startingCount(machine) < machine.startsAtOnce
   for (const mount of machine.mounts) {
-    if (mount.run === undefined) offer(mount.nextAt)
-    else if (!mount.isOverdue) offer(mount.startedAt + mount.config.deadlineMs)
+    const { process, run } = mount
+    if (process === 'starting') offer(mount.orderedAt + START_MS)
+    else if (run !== undefined && !mount.isOverdue) offer(mount.startedAt + mount.config.deadlineMs)
+    else if (run === undefined && (process === 'ready' || (process === 'none' && mayStart)))
+      offer(mount.nextAt)
   }
   for (const script of machine.scripts) if (script.run === undefined) offer(script.nextAt)
   return earliest === undefined ? undefined : monotonicMs(earliest)
@@ -166,6 +201,8 @@ function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Momen
     config,
     ...newWatched(moment),
     reason: `${printable(config.path)} has not been looked at yet`,
+    process: 'none',
+    orderedAt: moment.now,
     isOverdue: false,
     last: undefined,
     sizeBytes: before?.sizeBytes,
@@ -200,6 +237,15 @@ function takeStock(machine: MountMachine, effects: MountEffect[]): void {
 
 export const isKnown = ({ state }: Watched): boolean => state !== 'unknown'
 
+/** Its process should have been there by now: nothing is known of the mount any more. */
+function noticeLateStart(mount: MountRecord, moment: Moment, effects: MountEffect[]): void {
+  if (mount.process !== 'starting' || moment.now - mount.orderedAt < START_MS) return
+  mount.process = 'late'
+  const message = `the process that looks at it has not started for ${spanInWords(START_MS)}`
+  const { reason } = judgeMount(mount.config, processFailure(message))
+  settle(mount, mount.config.path, 'down', reason, moment, effects)
+}
+
 /** Past its deadline: down, until an answer comes in time. */
 function noticeSilence(mount: MountRecord, moment: Moment, effects: MountEffect[]): void {
   if (mount.run === undefined || mount.isOverdue) return
@@ -233,6 +279,18 @@ function takeReport(
   const dueAt = isLate ? moment.now : mount.startedAt + mount.config.intervalMs
   mount.nextAt = monotonicMs(Math.max(moment.now, dueAt))
 }
+
+/** Nobody waits for it where it was idle: then the next look has a new one. */
+function takeLoss(mount: MountRecord, how: string, moment: Moment, effects: MountEffect[]): void {
+  const isAwaited = mount.run !== undefined || mount.process !== 'ready'
+  // One that did not get so far is started again an interval after this start.
+  if (mount.run === undefined) mount.startedAt = mount.orderedAt
+  mount.process = 'none'
+  if (isAwaited) takeReport(mount, processFailure(how), moment, effects)
+}
+
+const processFailure = (message: string): MountReport =>
+  failedReport({ step: 'process', code: '', message })
 
 function takeScript(
   script: ScriptRecord,
@@ -276,9 +334,24 @@ function startDue(machine: MountMachine, moment: Moment, effects: MountEffect[])
   }
   const isDue = ({ run, nextAt }: Watched): boolean => run === undefined && nextAt <= moment.now
   for (const mount of machine.mounts) {
-    if (isDue(mount)) effects.push({ type: 'look', run: start(mount), mount: mount.config })
+    if (mount.process === 'ready' && isDue(mount))
+      effects.push({ type: 'look', run: start(mount), mount: mount.config })
+  }
+  const lacking = machine.mounts.filter((mount) => mount.process === 'none' && isDue(mount))
+  lacking.sort((a, b) => a.nextAt - b.nextAt)
+  const placesLeft = machine.startsAtOnce - startingCount(machine)
+  for (const mount of lacking.slice(0, placesLeft)) {
+    mount.process = 'starting'
+    mount.orderedAt = moment.now
+    effects.push({ type: 'start', path: mount.config.path })
   }
   for (const script of machine.scripts) {
     if (isDue(script)) effects.push({ type: 'script', run: start(script), script: script.config })
   }
 }
+
+const startingCount = ({ mounts }: MountMachine): number =>
+  mounts.filter(({ process }) => process === 'starting').length
+
+/** A process is there after a fraction of a second; on a box that has much else to do, after some. */
+const START_MS = 10_000

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { MountcheckConfig, ScriptCheckConfig } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
@@ -41,7 +42,10 @@ export function createMountChecker(
   { clock, onEvent, notes }: MountCheckerComponents,
   init: { readonly config: MountcheckConfig; readonly boot: string },
 ): MountChecker {
-  const machine = createMountMachine(decodeKeptMounts(notes.readJson(NOTE)))
+  const machine = createMountMachine({
+    startsAtOnce: availableParallelism(),
+    kept: decodeKeptMounts(notes.readJson(NOTE)),
+  })
   const probers = new Map<string, MountProber>()
   let { config } = init
   let isStopped = false
@@ -73,10 +77,11 @@ export function createMountChecker(
 
   function apply(effect: MountEffect): void {
     switch (effect.type) {
+      case 'start':
+        proberOf(effect.path).start()
+        return
       case 'look':
-        proberOf(effect.mount.path).look(effect.run, effect.mount, (report) => {
-          run({ type: 'report', run: effect.run, report })
-        })
+        proberOf(effect.mount.path).look(effect.run, effect.mount)
         return
       case 'script':
         scripts.run(scriptTarget(effect.script), ({ result, reason }) => {
@@ -113,7 +118,19 @@ export function createMountChecker(
   }
 
   function proberOf(path: string): MountProber {
-    const prober = probers.get(path) ?? createMountProber(path, notes)
+    const known = probers.get(path)
+    if (known !== undefined) return known
+    const prober = createMountProber(path, notes, {
+      onReady: () => {
+        run({ type: 'ready', path })
+      },
+      onReport: (number, report) => {
+        run({ type: 'report', run: number, report })
+      },
+      onGone: (how) => {
+        run({ type: 'gone', path, how })
+      },
+    })
     probers.set(path, prober)
     return prober
   }

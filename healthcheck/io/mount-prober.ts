@@ -3,16 +3,25 @@ import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { MountConfig } from '../../common/config/config.ts'
-import { failedReport } from '../core/mount-report.ts'
 import type { MountReport } from '../core/mount-report.ts'
-import type { LookMessage, ReportMessage } from './mount-process.ts'
+import type { LookMessage, ProcessMessage } from './mount-process.ts'
 
 /** Looks at one mount, in a process of its own that may hang with the disk. */
 export interface MountProber {
-  /** One at a time: `done` comes when the disk answers, which may be never. */
-  look(run: number, mount: MountConfig, done: (report: MountReport) => void): void
-  /** Lets the process go; one that hangs ends when its disk lets it. */
+  /** Makes the process: `onReady` or `onGone` follows, with a disk that hangs perhaps never. */
+  start(): void
+  /** One at a time, of a process that is ready: `onReport` comes when the disk answers, if it does. */
+  look(run: number, mount: MountConfig): void
+  /** Lets the process go; one that hangs ends when its disk lets it. Nothing is told afterwards. */
   stop(): void
+}
+
+/** Nothing is told within a call. */
+export interface MountProberListener {
+  readonly onReady: () => void
+  readonly onReport: (run: number, report: MountReport) => void
+  /** The process has ended, or there is none, and why. */
+  readonly onGone: (how: string) => void
 }
 
 /** Remembers over restarts which process looks at a mount: it may hang, and can't be killed then. */
@@ -23,32 +32,29 @@ export interface ProcessNotes {
 
 const ENTRY = new URL('./mount-process.ts', import.meta.url)
 
-export function createMountProber(path: string, notes: ProcessNotes): MountProber {
+export function createMountProber(
+  path: string,
+  notes: ProcessNotes,
+  { onReady, onReport, onGone }: MountProberListener,
+): MountProber {
   const note = `mount-${createHash('sha256').update(path).digest('hex').slice(0, 12)}.json`
   let child: ChildProcess | undefined
   let isStopped = false
   /** Of an earlier life of this service. */
   let former = readNote(notes.readJson(note))
-  let waiting: { run: number; done: (report: MountReport) => void } | undefined
-
-  function finish(run: number, report: MountReport): void {
-    if (waiting?.run !== run) return
-    const { done } = waiting
-    waiting = undefined
-    done(report)
-  }
 
   function started(): ChildProcess {
     const process = fork(ENTRY, { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-    process.on('message', (message: ReportMessage) => {
-      finish(message.run, message.report)
+    process.on('message', (message: ProcessMessage) => {
+      if (isStopped || child !== process) return
+      if (message === 'ready') onReady()
+      else onReport(message.run, message.report)
     })
     process.on('error', (error) => {
-      fail(`cannot be run: ${error.message}`)
+      lose(process, `cannot be run: ${error.message}`)
     })
     process.on('exit', (code, signal) => {
-      if (child === process) child = undefined
-      fail(`ended with ${signal ?? `exit code ${code}`}`)
+      lose(process, `ended with ${signal ?? `exit code ${code}`}`)
     })
     // Neither the process nor its channel keeps the service from ending.
     process.unref()
@@ -57,10 +63,10 @@ export function createMountProber(path: string, notes: ProcessNotes): MountProbe
     return process
   }
 
-  function fail(how: string): void {
-    if (waiting === undefined) return
-    const message = `the process that looks at it ${how}`
-    finish(waiting.run, failedReport({ step: 'process', code: '', message }))
+  function lose(process: ChildProcess | undefined, how: string): void {
+    if (isStopped || child !== process) return
+    child = undefined
+    onGone(`the process that looks at it ${how}`)
   }
 
   function keepNote(pid: number | undefined): void {
@@ -74,26 +80,26 @@ export function createMountProber(path: string, notes: ProcessNotes): MountProbe
   }
 
   return {
-    look(run, mount, done) {
-      waiting = { run, done }
+    start() {
       if (former !== undefined && startTicksOf(former.pid) === former.startTicks) {
-        const message = `process ${former.pid} of an earlier run still waits for its disk`
-        const report = failedReport({ step: 'process', code: '', message })
+        const how = `process ${former.pid} of an earlier run still waits for its disk`
         setImmediate(() => {
-          finish(run, report)
+          if (!isStopped) onGone(how)
         })
         return
       }
       former = undefined
-      child ??= started()
+      child = started()
+    },
+    look(run, mount) {
+      const process = child
       const order: LookMessage = { run, mount }
-      child.send(order, (error) => {
-        if (error !== null && !isStopped) fail(`cannot be told: ${error.message}`)
+      process?.send(order, (error) => {
+        if (error !== null) lose(process, `cannot be told: ${error.message}`)
       })
     },
     stop() {
       isStopped = true
-      waiting = undefined
       if (child?.connected === true) child.disconnect()
     },
   }

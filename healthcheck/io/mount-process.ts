@@ -11,7 +11,9 @@ export interface LookMessage {
   readonly mount: MountConfig
 }
 
-/** What comes back, sooner or later. */
+/** What comes back: once that it waits for orders, then of each look, sooner or later, its report. */
+export type ProcessMessage = 'ready' | ReportMessage
+
 export interface ReportMessage {
   readonly run: number
   readonly report: MountReport
@@ -21,7 +23,11 @@ export interface ReportMessage {
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => undefined)
 process.on('disconnect', () => process.exit(0))
 process.on('message', ({ run, mount }: LookMessage) => {
-  const answer: ReportMessage = { run, report: lookAtMount(mount) }
-  // A parent that has gone meanwhile is told by 'disconnect'.
-  process.send?.(answer, undefined, undefined, () => undefined)
+  send({ run, report: lookAtMount(mount) })
 })
+send('ready')
+
+function send(message: ProcessMessage): void {
+  // A parent that has gone meanwhile is told by 'disconnect'.
+  process.send?.(message, undefined, undefined, () => undefined)
+}

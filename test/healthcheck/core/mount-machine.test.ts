@@ -10,7 +10,7 @@ import {
 } from '../../../healthcheck/core/mount-machine.ts'
 import type { MountEffect, MountEvent } from '../../../healthcheck/core/mount-machine.ts'
 import type { MountEntry } from '../../../healthcheck/core/mount-info.ts'
-import { failedReport, judgeMount } from '../../../healthcheck/core/mount-report.ts'
+import { judgeMount } from '../../../healthcheck/core/mount-report.ts'
 import type { MountReport } from '../../../healthcheck/core/mount-report.ts'
 import { WALL_MS } from '../world.ts'
 
@@ -201,16 +201,27 @@ for (const { name, config, report, reason } of judgements) {
   })
 }
 
-/** A machine with its clock. */
+/** A machine with its clock. Its processes are ready at once, but for the paths in `slow`. */
 class Checker {
   readonly machine
+  readonly slow = new Set<string>()
+  /** What was to be started, in order. */
+  readonly started: string[] = []
   readonly told: string[] = []
   /** What was given to keep, each time. */
   readonly kept: (readonly KeptMount[])[] = []
   nowMs = 0
 
-  constructor(changes: Partial<MountcheckConfig> = {}, kept: readonly KeptMount[] = []) {
-    this.machine = createMountMachine(kept)
+  constructor(
+    changes: Partial<MountcheckConfig> = {},
+    kept: readonly KeptMount[] = [],
+    {
+      startsAtOnce = 100,
+      slow = [],
+    }: { readonly startsAtOnce?: number; readonly slow?: readonly string[] } = {},
+  ) {
+    this.machine = createMountMachine({ startsAtOnce, kept })
+    for (const path of slow) this.slow.add(path)
     this.configure(changes)
   }
 
@@ -228,7 +239,19 @@ class Checker {
         this.told.push(`${this.nowMs} ${effect.event.event}: ${effect.event.reason}`)
       if (effect.type === 'keep') this.kept.push(effect.mounts)
     }
-    return effects
+    return effects.flatMap((effect) => {
+      if (effect.type !== 'start') return [effect]
+      this.started.push(effect.path)
+      return this.slow.has(effect.path) ? [] : this.ready(effect.path)
+    })
+  }
+
+  ready(path = '/srv/photos'): MountEffect[] {
+    return this.send({ type: 'ready', path })
+  }
+
+  gone(how: string, path = '/srv/photos'): MountEffect[] {
+    return this.send({ type: 'gone', path, how })
   }
 
   report(run: number, report: Partial<MountReport> = {}): MountEffect[] {
@@ -382,9 +405,9 @@ void t.test('all mounts gone is down, whatever partial says', (t) => {
 void t.test('any failing script is 503 with its reason, in its own rhythm', (t) => {
   const scripts = [{ command: ['/bin/logic', 'x'], intervalMs: 5000, timeoutMs: 2000 }]
   const checker = new Checker({ scripts })
-  checker.report(1)
+  checker.report(2)
   t.match(checker.answer(), { httpStatus: 503, body: { reason: '/bin/logic: has not run yet' } })
-  checker.send({ type: 'script', run: 2, isUp: true, reason: 'exit 0' })
+  checker.send({ type: 'script', run: 1, isUp: true, reason: 'exit 0' })
   t.equal(checker.answer().httpStatus, 200)
   checker.at(1000).send({ type: 'deadline' })
   checker.report(3)
@@ -596,10 +619,82 @@ void t.test('what is kept is given once all is known, and anew only for what mat
 
 void t.test('a process that dies is a failed look, and the next one follows', (t) => {
   const checker = new Checker()
-  checker
-    .at(3)
-    .report(1, failedReport({ step: 'process', code: '', message: 'ended with SIGKILL' }))
+  checker.at(3).gone('ended with SIGKILL')
   t.match(checker.answer().body.reason, '/srv/photos cannot be checked: ended with SIGKILL')
   t.match(checker.at(1000).send({ type: 'deadline' }), [{ type: 'look', run: 2 }])
+  t.equal(checker.started.length, 2, 'by another one')
   t.end()
 })
+
+void t.test('one that dies while nobody waits for it is replaced for the next look', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  checker.at(500).gone('ended with SIGKILL')
+  t.match(checker.answer(), { httpStatus: 200, body: { reason: 'all is well' } })
+  checker.slow.add('/srv/photos')
+  t.same(checker.at(1000).send({ type: 'deadline' }), [])
+  t.match(checker.at(1900).ready(), [{ type: 'look', run: 2 }], 'its start blames nobody')
+  checker.at(2600).report(2)
+  t.equal(checker.answer().httpStatus, 200)
+  t.same(checker.told, ['0 mount up: well'])
+  t.end()
+})
+
+void t.test('a look has its whole deadline from when its process is ready', (t) => {
+  const checker = new Checker({}, [], { slow: ['/srv/photos'] })
+  checker.at(9_999).send({ type: 'deadline' })
+  t.match(checker.answer(), { httpStatus: 503, body: { reason: /has not been looked at yet$/ } })
+  t.match(checker.ready(), [{ type: 'look', run: 1 }])
+  t.equal(nextMountDeadline(checker.machine), 10_999)
+  checker.at(10_998).send({ type: 'deadline' })
+  t.match(checker.answer().body.reason, /has not been looked at yet$/)
+  checker.at(10_999).send({ type: 'deadline' })
+  t.match(checker.answer().body.reason, 'no answer from /srv/photos for 1 s')
+  t.end()
+})
+
+void t.test('a process that never gets ready is down with that reason, in bounded time', (t) => {
+  const reason =
+    '/srv/photos cannot be checked: the process that looks at it has not started for 10 s'
+  const checker = new Checker({}, [], { slow: ['/srv/photos'] })
+  t.equal(nextMountDeadline(checker.machine), 10_000)
+  checker.at(10_000).send({ type: 'deadline' })
+  t.match(checker.answer(), { httpStatus: 503, body: { reason } })
+  t.equal(answerStandsUntil(checker.machine, monotonicMs(10_000)), undefined)
+  t.equal(nextMountDeadline(checker.machine), undefined)
+  t.same(checker.at(60_000).send({ type: 'deadline' }), [], 'and gets none beside it')
+  t.match(checker.ready(), [{ type: 'look', run: 1 }], 'but when it is there after all')
+  checker.at(60_005).report(1)
+  t.equal(checker.answer().httpStatus, 200)
+  t.same(checker.told, [`10000 mount down: ${reason}`, '60005 mount up: well'])
+
+  const failing = new Checker({}, [], { slow: ['/srv/photos'] })
+  failing.at(5).gone('cannot be run: EAGAIN')
+  t.match(failing.answer().body.reason, '/srv/photos cannot be checked: cannot be run: EAGAIN')
+  t.equal(nextMountDeadline(failing.machine), 1000, 'tried anew by the interval')
+  failing.at(1000).send({ type: 'deadline' })
+  t.equal(failing.started.length, 2)
+  t.end()
+})
+
+void t.test(
+  'few processes start at a time, and a mount that waits for its turn is not late',
+  (t) => {
+    const paths = eight.map(({ path }) => path)
+    const checker = new Checker({ mounts: eight }, [], { startsAtOnce: 2, slow: paths })
+    t.same(checker.started, ['/srv/0', '/srv/1'])
+    checker.at(3_000).ready('/srv/0')
+    t.same(checker.started, ['/srv/0', '/srv/1', '/srv/2'])
+    t.equal(nextMountDeadline(checker.machine), 4_000, 'nothing wakes it for those that wait')
+    checker.report(1)
+    checker.gone('ended with SIGKILL', '/srv/1')
+    t.same(checker.started.slice(3), ['/srv/3'], 'before another one for /srv/1')
+    checker.at(13_000).send({ type: 'deadline' })
+    t.same(checker.started.slice(4), ['/srv/4', '/srv/5'], 'one that hangs keeps no place')
+    t.match(checker.answer(), {
+      httpStatus: 503,
+      body: { reason: '4 of 8 mounts not looked at yet: /srv/4 and others' },
+    })
+    t.end()
+  },
+)

@@ -14,6 +14,7 @@ import type { EdgeEvent } from '../../../common/model/edge-event.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
 import { systemClock } from '../../../common/runtime/clock.ts'
 import { openStateFolder } from '../../../common/runtime/state-folder.ts'
+import type { StateFolder } from '../../../common/runtime/state-folder.ts'
 import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
 import { parseMountInfo } from '../../../healthcheck/core/mount-info.ts'
 import { createMountChecker } from '../../../healthcheck/io/mount-checker.ts'
@@ -175,24 +176,29 @@ void t.test('the answer is made once, and anew when a look or a silence changes 
   let nowMs = 0
   const clock = { now: () => monotonicMs(nowMs), wallMs: () => wall + nowMs }
   const notes = openStateFolder(t.testdir({}))
-  const deadlineMs = 10
-  const mounts = [mount(writable, { deadlineMs, intervalMs: 3_600_000 })]
+  const mounts = [mount(writable, { deadlineMs: 10, intervalMs: 20 })]
   const components = { clock, onEvent: () => undefined, notes }
   const checker = createMountChecker(components, { config: config({ mounts }), boot: 'b' })
   t.teardown(() => {
     checker.stop()
   })
   checker.start()
+  await until(checker, ({ status }) => status === 'up')
   const first = checker.answer()
   nowMs = 5
   t.equal(checker.answer(), first, 'the same bytes as long as nothing happens')
-  nowMs = 1000
+  const { pid } = notes.readJson(noteName(notes.path)) as { pid: number }
+  process.kill(pid, 'SIGSTOP')
+  t.teardown(() => process.kill(pid, 'SIGCONT'))
+  nowMs = 20
+  while (checker.answer() === first) await new Promise((resolve) => setTimeout(resolve, 5))
+  nowMs = 1020
   const silent = await until(checker, ({ reason }) => reason.startsWith('no answer'))
   t.equal(silent.body.reason, `no answer from ${writable} for 1 s`)
   const second = checker.answer()
-  nowMs = 1999
+  nowMs = 2019
   t.equal(checker.answer(), second)
-  nowMs = 2000
+  nowMs = 2020
   t.match(checker.answer().json.toString(), 'for 2 s')
 })
 
@@ -294,55 +300,70 @@ const noteName = (folder: string): string => {
   return name
 }
 
-void t.test('a process that is killed is replaced, and its look told as failed', async (t) => {
-  const folder = openStateFolder(t.testdir({}))
-  const prober = createMountProber(writable, folder)
-  t.teardown(() => {
-    prober.stop()
+/** A prober whose looks are awaited: `well`, or why there was none. */
+function openProber(folder: StateFolder) {
+  let answered: (answer: string) => void = () => undefined
+  const prober = createMountProber(writable, folder, {
+    onReady: () => {
+      answered('ready')
+    },
+    onReport: (run, { failure }) => {
+      answered(failure === undefined ? `${run} well` : failure.message)
+    },
+    onGone: (how) => {
+      answered(how)
+    },
   })
-  const look = (run: number) =>
+  const told = () =>
     new Promise<string>((resolve) => {
-      prober.look(run, mount(writable), ({ failure }) => {
-        resolve(failure === undefined ? 'well' : failure.message)
-      })
+      answered = resolve
     })
-  t.equal(await look(1), 'well')
+  return {
+    stop: () => {
+      prober.stop()
+    },
+    start: () => {
+      prober.start()
+      return told()
+    },
+    look: (run: number) => {
+      prober.look(run, mount(writable))
+      return told()
+    },
+  }
+}
+
+void t.test('a process that is killed is told, and can be replaced', async (t) => {
+  const folder = openStateFolder(t.testdir({}))
+  const prober = openProber(folder)
+  t.teardown(prober.stop)
+  t.equal(await prober.start(), 'ready')
+  t.equal(await prober.look(1), '1 well')
   const noted = folder.readJson(noteName(folder.path)) as { pid: number }
   process.kill(noted.pid, 'SIGSTOP')
-  const second = look(2)
+  const second = prober.look(2)
   process.kill(noted.pid, 'SIGKILL')
   t.equal(await second, 'the process that looks at it ended with SIGKILL')
-  t.equal(await look(3), 'well')
+  t.equal(await prober.start(), 'ready')
+  t.equal(await prober.look(3), '3 well')
 })
 
 void t.test(
   'a process of an earlier life that still hangs gets no second one beside it',
   async (t) => {
     const folder = openStateFolder(t.testdir({}))
-    const earlier = createMountProber(writable, folder)
-    await new Promise<void>((resolve) => {
-      earlier.look(1, mount(writable), () => {
-        resolve()
-      })
-    })
+    const earlier = openProber(folder)
+    t.equal(await earlier.start(), 'ready')
     const name = noteName(folder.path)
     const { pid } = folder.readJson(name) as { pid: number }
     process.kill(pid, 'SIGSTOP')
     earlier.stop()
-    const prober = createMountProber(writable, folder)
-    t.teardown(() => {
-      prober.stop()
-    })
-    const look = (run: number) =>
-      new Promise<string | undefined>((resolve) => {
-        prober.look(run, mount(writable), ({ failure }) => {
-          resolve(failure?.message)
-        })
-      })
-    t.equal(await look(1), `process ${pid} of an earlier run still waits for its disk`)
+    const prober = openProber(folder)
+    t.teardown(prober.stop)
+    t.equal(await prober.start(), `process ${pid} of an earlier run still waits for its disk`)
     t.same(folder.readJson(name), { ...(folder.readJson(name) as object), pid }, 'no new process')
     process.kill(pid, 'SIGCONT')
     while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 5))
-    t.equal(await look(2), undefined, 'gone by itself, as its parent had')
+    t.equal(await prober.start(), 'ready', 'gone by itself, as its parent had')
   },
 )
