@@ -31,6 +31,8 @@ export interface MountRecord extends Watched {
   process: 'none' | 'starting' | 'late' | 'ready'
   /** Of the process's last start. */
   orderedAt: MonotonicMs
+  /** A process has died in a look since the last report. */
+  isRetried: boolean
   /** The look under way has taken longer than the deadline. */
   isOverdue: boolean
   last: MountReport | undefined
@@ -133,7 +135,9 @@ export function stepMounts(
     }
     case 'report': {
       const mount = machine.mounts.find(({ run }) => run === event.run)
-      if (mount !== undefined) takeReport(mount, event.report, moment, effects)
+      if (mount === undefined) break
+      mount.isRetried = false
+      takeReport(mount, event.report, moment, effects)
       break
     }
     case 'script': {
@@ -203,6 +207,7 @@ function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Momen
     reason: `${printable(config.path)} has not been looked at yet`,
     process: 'none',
     orderedAt: moment.now,
+    isRetried: false,
     isOverdue: false,
     last: undefined,
     sizeBytes: before?.sizeBytes,
@@ -280,13 +285,25 @@ function takeReport(
   mount.nextAt = monotonicMs(Math.max(moment.now, dueAt))
 }
 
-/** Nobody waits for it where it was idle: then the next look has a new one. */
+/**
+ * A process's end is not the mount's fault (memory is short, somebody has killed it): another one
+ * looks again, once. Where it was idle nobody waits for that.
+ */
 function takeLoss(mount: MountRecord, how: string, moment: Moment, effects: MountEffect[]): void {
   const isAwaited = mount.run !== undefined || mount.process !== 'ready'
+  const isInTime = mount.run !== undefined && !mount.isOverdue
   // One that did not get so far is started again an interval after this start.
   if (mount.run === undefined) mount.startedAt = mount.orderedAt
   mount.process = 'none'
-  if (isAwaited) takeReport(mount, processFailure(how), moment, effects)
+  if (isInTime && !mount.isRetried) {
+    mount.isRetried = true
+    mount.run = undefined
+    mount.nextAt = moment.now
+    const reason = `${how}: another one looks again`
+    const told = { event: 'mount process died', subject: printable(mount.config.path), reason }
+    const event = { atMs: moment.wallMs, from: undefined, to: undefined, ...told }
+    effects.push({ type: 'tell', event })
+  } else if (isAwaited) takeReport(mount, processFailure(how), moment, effects)
 }
 
 const processFailure = (message: string): MountReport =>

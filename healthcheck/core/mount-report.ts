@@ -172,6 +172,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied to the user that the mount check runs as',
   EPERM: 'not permitted',
   ENOENT: 'no such file',
+  ELOOP: 'a symbolic link lies in its place',
   ENODEV: 'the device is gone',
   ENXIO: 'the device is gone',
   ESHUTDOWN: 'the file system has shut down',

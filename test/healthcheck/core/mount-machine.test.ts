@@ -159,6 +159,11 @@ const judgements: {
     reason: '/srv/photos cannot be written: I/O error',
   },
   {
+    name: 'a link where the file should be',
+    report: { failure: { ...failure, code: 'ELOOP' } },
+    reason: '/srv/photos cannot be written: a symbolic link lies in its place',
+  },
+  {
     name: 'an error nobody thought of',
     report: { failure: { step: 'sync', code: 'EWEIRD', message: 'what' } },
     reason: '/srv/photos cannot be synced: EWEIRD what',
@@ -617,12 +622,44 @@ void t.test('what is kept is given once all is known, and anew only for what mat
   t.end()
 })
 
-void t.test('a process that dies is a failed look, and the next one follows', (t) => {
+void t.test('a process that dies in a look is not the mount: another one looks again', (t) => {
   const checker = new Checker()
-  checker.at(3).gone('ended with SIGKILL')
-  t.match(checker.answer().body.reason, '/srv/photos cannot be checked: ended with SIGKILL')
-  t.match(checker.at(1000).send({ type: 'deadline' }), [{ type: 'look', run: 2 }])
-  t.equal(checker.started.length, 2, 'by another one')
+  checker.report(1)
+  checker.at(1000).send({ type: 'deadline' })
+  t.match(checker.at(1003).gone('it ended with SIGKILL'), [
+    { type: 'tell' },
+    { type: 'look', run: 3 },
+  ])
+  t.match(checker.answer(), { httpStatus: 200, body: { reason: 'all is well' } })
+  checker.at(1010).gone('it ended with SIGKILL')
+  t.match(checker.answer().body.reason, '/srv/photos cannot be checked: it ended with SIGKILL')
+  t.match(checker.at(2003).send({ type: 'deadline' }), [{ type: 'look', run: 4 }])
+  checker.at(2010).gone('it ended with SIGKILL')
+  t.equal(checker.started.length, 3, 'only once, until there was a report')
+  t.match(checker.at(3003).send({ type: 'deadline' }), [{ type: 'look', run: 5 }])
+  checker.report(5)
+  checker.at(4003).send({ type: 'deadline' })
+  t.match(checker.at(4004).gone('it ended with SIGKILL'), [
+    { type: 'tell' },
+    { type: 'look', run: 7 },
+  ])
+  const again = 'it ended with SIGKILL: another one looks again'
+  t.same(checker.told, [
+    '0 mount up: well',
+    `1003 mount process died: ${again}`,
+    '1010 mount down: /srv/photos cannot be checked: it ended with SIGKILL',
+    '3003 mount up: well',
+    `4004 mount process died: ${again}`,
+  ])
+  t.end()
+})
+
+void t.test('one that is killed in a silence past the deadline leaves the mount down', (t) => {
+  const checker = new Checker()
+  checker.at(1000).send({ type: 'deadline' })
+  checker.at(1500).gone('it ended with SIGKILL')
+  t.match(checker.answer().body.reason, '/srv/photos cannot be checked: it ended with SIGKILL')
+  t.equal(checker.started.length, 2)
   t.end()
 })
 
@@ -673,6 +710,9 @@ void t.test('a process that never gets ready is down with that reason, in bounde
   t.match(failing.answer().body.reason, '/srv/photos cannot be checked: cannot be run: EAGAIN')
   t.equal(nextMountDeadline(failing.machine), 1000, 'tried anew by the interval')
   failing.at(1000).send({ type: 'deadline' })
+  t.equal(failing.started.length, 2)
+  failing.at(1005).gone('cannot be run: EAGAIN')
+  t.equal(nextMountDeadline(failing.machine), 2000, 'from start to start')
   t.equal(failing.started.length, 2)
   t.end()
 })
