@@ -12,7 +12,7 @@ import { judge } from './probe-health.ts'
 import { isOnPhotoPort } from './probe-plan.ts'
 import type { Checks, Pools } from './probe-plan.ts'
 import type { LocatedVerdict } from './saved-verdicts.ts'
-import { dropStale, endRun, nextStart, schedule, startDue } from './schedule.ts'
+import { dropStale, endRun, nextStart, schedule, startDue, wantedStart } from './schedule.ts'
 
 export type HealthEvent =
   | { readonly type: 'configure'; readonly pools: Pools; readonly checks: Checks }
@@ -202,8 +202,9 @@ function checkNow(machine: HealthMachine, key: string, moment: Moment): void {
       probe.clearing.delete(key)
       probe.asked.add(key)
     }
-    if (probe.run !== undefined) probe.isWanted = true
-    else if (probe.nextAt !== undefined) schedule(machine, probe, moment.now)
+    probe.isWanted = true
+    const at = wantedStart(probe, moment)
+    if (probe.nextAt !== undefined && at < probe.nextAt) schedule(machine, probe, at)
   }
 }
 

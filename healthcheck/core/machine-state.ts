@@ -48,8 +48,10 @@ export interface Probe {
   isFirst: boolean
   /** In step with the others it was begun with, until a verdict stands: then it is staggered. */
   owesPhase: boolean
-  /** Asked for while running: run again at once. */
+  /** A run has been asked for that has not begun yet. */
   isWanted: boolean
+  /** When the last run that was asked for began. */
+  wantedAt: MonotonicMs | undefined
   /** Servers whose suspicion a good run begun from now on clears. */
   asked: Set<string>
   /** Those that the run under way clears. */
@@ -116,6 +118,7 @@ export function newProbe(
     isFirst: true,
     owesPhase: true,
     isWanted: false,
+    wantedAt: undefined,
     asked: new Set(),
     clearing: new Set(),
     voidSince: undefined,

@@ -30,6 +30,7 @@ function start(
   probe.run = machine.runCount
   probe.nextAt = undefined
   probe.startedAt = moment.now
+  if (probe.isWanted) probe.wantedAt = moment.now
   probe.isWanted = false
   for (const key of probe.asked) probe.clearing.add(key)
   probe.asked.clear()
@@ -66,7 +67,7 @@ export function nextStart(
   isVoid: boolean,
   moment: Moment,
 ): MonotonicMs {
-  if (probe.isWanted) return moment.now
+  if (probe.isWanted) return wantedStart(probe, moment)
   const { check } = probe.target
   const spanMs = isVoid ? check.fastIntervalMs : intervalMs(probe.health, check)
   const isSettled = probe.health.streak === 0 && !isVoid
@@ -76,6 +77,15 @@ export function nextStart(
     share = phaseOf(probe.index)
   }
   return monotonicMs(Math.max(moment.now, probe.startedAt + spanMs * share))
+}
+
+/**
+ * When a run that is asked for may start: at once, but one that follows another such waits for the
+ * fast interval. A server whose checks pass while its requests fail is asked for without end.
+ */
+export function wantedStart({ target, wantedAt }: Probe, { now }: Moment): MonotonicMs {
+  const soonestAt = wantedAt === undefined ? now : wantedAt + target.check.fastIntervalMs
+  return monotonicMs(Math.max(now, soonestAt))
 }
 
 /** Spreads the checks of many servers evenly over the interval: multiples of the golden ratio never crowd. */

@@ -79,6 +79,41 @@ function tenths(starts: readonly number[], fromMs: number): number[] {
 const isEven = (counts: readonly number[]): boolean =>
   Math.max(...counts) <= 110 && Math.min(...counts) >= 90
 
+void t.test(
+  'one that is asked for without end is checked at once, then by the fast interval',
+  (t) => {
+    const check = tcpCheck({ fastIntervalMs: 250 })
+    const checks: number[] = []
+    const world = new World((effect, at) => {
+      if (effect.type === 'probe') checks.push(at)
+    })
+    world.send({ type: 'configure', pools: { caches: poolOf(1) }, checks: { tcp: check } })
+    world.runUntil(2100)
+    checks.splice(0)
+    // At each millisecond: before a check, while it runs, and right after it.
+    for (let at = 2100; at < 3200; at++) {
+      world.send({ type: 'checkNow', pool: 'caches', server: 'c1' })
+      world.runUntil(at + 1)
+    }
+    t.same(checks, [2100, 2350, 2600, 2850, 3100])
+    world.runUntil(5000)
+    t.same(checks.slice(5), [3350, 4350], 'the one still asked for, then the interval again')
+    world.send({ type: 'checkNow', pool: 'caches', server: 'c1' })
+    t.same(checks.slice(7), [5000])
+    const often = tcpCheck({ downIntervalMs: 100, fall: 1 })
+    world.send({ type: 'configure', pools: { caches: poolOf(1) }, checks: { tcp: often } })
+    world.behaviours.set('c1', 'refused')
+    world.runUntil(10_000)
+    world.send({ type: 'checkNow', pool: 'caches', server: 'c1' })
+    checks.splice(0)
+    world.runUntil(10_050)
+    world.send({ type: 'checkNow', pool: 'caches', server: 'c1' })
+    world.runUntil(10_250)
+    t.equal(checks.length, 3, 'asking makes no check later than it would be')
+    t.end()
+  },
+)
+
 void t.test('checks are spread as evenly where only several results make a verdict', (t) => {
   const check = tcpCheck({ rise: 3, fastIntervalMs: 250 })
   const starts = startsOf(1000, 9999, { concurrency: 1000 }, () => undefined, check)
