@@ -94,9 +94,9 @@ function launch(
 }
 
 function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): void {
-  let output = ''
+  let output = Buffer.alloc(0)
   child.stdout?.on('data', (chunk: Buffer) => {
-    output = (output + chunk.toString('latin1')).slice(-KEPT_OUTPUT)
+    output = Buffer.concat([output, chunk]).subarray(-KEPT_BYTES)
   })
   run.enterUntil(check.timeoutMs, scriptTimeout(check.timeoutMs))
   child.on('error', (error: NodeJS.ErrnoException) => {
@@ -105,7 +105,7 @@ function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): v
   // Not 'close': a child of its own may hold the output open for ever.
   child.on('exit', (code, signal) => {
     const finish = (): void => {
-      const lastLine = output.trimEnd().split('\n').at(-1) ?? ''
+      const lastLine = output.toString().trimEnd().split('\n').at(-1) ?? ''
       const exitCode = code ?? undefined
       const end = { exitCode, signal: signal ?? undefined, lastLine, ...run.measure() }
       run.finish(judgeScript(check.dynamic, end))
@@ -127,7 +127,7 @@ function userRefusal(user: string | undefined): string | undefined {
 const fill = (word: string, { address, port }: ProbeTarget): string =>
   word.replaceAll('{address}', address).replaceAll('{port}', port === undefined ? '' : String(port))
 
-const KEPT_OUTPUT = 4096
+const KEPT_BYTES = 4096
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** The variable that tells the processes of one run from all others. */
 const MARK = 'PHOTOEDGE_SCRIPT'

@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lchownSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { ScriptCheckConfig } from '../../../common/config/config.ts'
@@ -166,6 +174,13 @@ void t.test('what a script leaves behind when it ends is killed too', async (t) 
   t.ok(await isGone(Number(readFileSync(file, 'utf8'))))
 })
 
+void t.test('the last line is told as it was written, in UTF-8, however it comes', async (t) => {
+  const line = "printf 'Platte f\\303'; sleep 0.05; printf '\\274r Fotos läuft über: 写真\\n'"
+  t.equal((await shell(`${line}; exit 1`)).reason, 'exit 1: Platte für Fotos läuft über: 写真')
+  const long = await shell(`head -c 9000 /dev/zero | tr '\\0' x; printf '\\nin short\\n'`)
+  t.equal(long.reason, 'exit 0: in short')
+})
+
 void t.test('files that others could write are refused', (t) => {
   const folder = t.testdir({ good: '#!/bin/sh\nexit 0\n', loose: '#!/bin/sh\n', plain: '' })
   const file = (name: string): string => join(folder, name)
@@ -178,10 +193,49 @@ void t.test('files that others could write are refused', (t) => {
   t.match(scriptRefusal(file('none')), /does not exist$/)
   t.match(scriptRefusal('check.sh'), /no absolute path$/)
   chmodSync(folder, 0o777)
-  t.match(scriptRefusal(file('good')), /its directory .* is writable by others$/)
+  t.match(scriptRefusal(file('good')), /as its directory .* is writable by others$/)
   chmodSync(folder, 0o755)
   t.end()
 })
+
+void t.test(
+  'a program that others could put another one in the place of is refused',
+  { skip: process.geteuid?.() !== 0 && 'giving files away takes root' },
+  (t) => {
+    const base = t.testdir({ good: { check: '#!/bin/sh\n' }, folder: { check: '#!/bin/sh\n' } })
+    const [good, folder] = [join(base, 'good'), join(base, 'folder')]
+    for (const each of [good, folder]) chmodSync(join(each, 'check'), 0o755)
+    const nobody = 65_534
+    const asGiven = (uid: number, gid: number, mode: number): string | undefined => {
+      chownSync(folder, uid, gid)
+      chmodSync(folder, mode)
+      return scriptRefusal(join(folder, 'check'))
+    }
+    t.equal(asGiven(0, 0, 0o775), undefined)
+    t.equal(asGiven(0, nobody, 0o755), undefined)
+    t.match(asGiven(0, nobody, 0o775), /as its directory .*folder is writable by others$/)
+    t.match(
+      asGiven(nobody, 0, 0o755),
+      /as its directory .*folder belongs to another user .uid 65534/,
+    )
+    // A link of theirs on the way, be it to a program that is well itself.
+    symlinkSync('../good/check', join(folder, 'theirs'))
+    symlinkSync(join(folder, 'theirs'), join(base, 'link'))
+    t.match(scriptRefusal(join(folder, 'theirs')), /as its directory .*folder belongs to another/)
+    t.match(scriptRefusal(join(base, 'link')), /as its directory .*folder belongs to another/)
+    t.match(scriptRefusal(`${good}/../folder/theirs`), /as its directory .*folder belongs/)
+    // In a sticky folder they can touch what is their own.
+    asGiven(0, 0, 0o1777)
+    t.equal(scriptRefusal(join(base, 'link')), undefined)
+    lchownSync(join(folder, 'theirs'), nobody, 0)
+    t.match(scriptRefusal(join(base, 'link')), /as its link .*theirs belongs to another user/)
+    chownSync(join(folder, 'check'), nobody, 0)
+    t.match(scriptRefusal(join(folder, 'check')), /as its file belongs to another user .uid 65534/)
+    symlinkSync('circle', join(base, 'circle'))
+    t.match(scriptRefusal(join(base, 'circle')), /cannot be run: ELOOP$/)
+    t.end()
+  },
+)
 
 void t.test('a refused script is a failed check with that reason, and is not run', async (t) => {
   const folder = t.testdir({})
