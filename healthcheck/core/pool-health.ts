@@ -84,7 +84,7 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
     voidReason === undefined
       ? { state: 'up', factor, reason: raw.reason, held: 'no' }
       : { state: 'up', factor, reason: keptReason(voidReason), held: 'panic' }
-  const returned = howReturned(server)
+  const returned = howReturned(server, moment)
   server.upCache = raw.cache
   // Not what it told last: a cache that tells no identity now is not known to be that one.
   const { boot, cache } = raw
@@ -97,9 +97,23 @@ function isKeptUnchecked({ raw, verdict, pool }: ServerRecord): boolean {
 }
 
 /** A reboot keeps what is on disks, so the boot says nothing; the cache's own token does. */
-function howReturned({ raw, verdict, upCache }: ServerRecord): Verdict['returned'] {
+function howReturned(server: ServerRecord, moment: Moment): Verdict['returned'] {
+  const { raw, verdict, upCache } = server
   if (verdict.state !== 'down') return verdict.state === 'up' ? verdict.returned : 'no'
+  if (isFirstUp(server, moment)) return 'no'
   return upCache !== undefined && raw.cache === upCache ? 'same' : 'cold'
+}
+
+/**
+ * Not up till now, and down for so short that it may have been a lost check: when everything starts
+ * one is lost easily, and takes down what is not up. Nobody else has that server's users by then.
+ */
+function isFirstUp({ checks, verdict }: ServerRecord, { wallMs }: Moment): boolean {
+  const spans = checks.map(({ source }) => source.target.check)
+  const longestMs = Math.max(
+    ...spans.map(({ intervalMs, downIntervalMs }) => Math.max(intervalMs, downIntervalMs)),
+  )
+  return verdict.outageCount === 0 && wallMs - verdict.sinceMs < FIRST_UP_INTERVALS * longestMs
 }
 
 /** Damped, and to be kept down still? The first time, the hold-down begins and is told. */
@@ -158,3 +172,5 @@ function identity(server: ServerRecord): Pick<Verdict, 'boot' | 'cache'> {
   const { raw, verdict } = server
   return { boot: raw.boot ?? verdict.boot, cache: raw.cache ?? verdict.cache }
 }
+
+const FIRST_UP_INTERVALS = 2

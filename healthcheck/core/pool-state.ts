@@ -41,6 +41,9 @@ export interface ServerCheck {
   readonly check: string
   readonly key: string
   readonly source: {
+    readonly target: {
+      readonly check: { readonly intervalMs: number; readonly downIntervalMs: number }
+    }
     readonly health: ProbeHealth
     /** When (wall clock) a result last was, or confirmed, what `health` says. */
     readonly confirmedMs: number | undefined
