@@ -104,7 +104,7 @@ function takeResult(
   endRun(machine, probe)
   const isVoid = judgeResult(machine, probe, outcome, moment, findings)
   for (const { record: server, key: serverKey } of probe.servers) {
-    if (outcome.result !== 'passed') setHeld(server, undefined)
+    if (outcome.result !== 'passed' && !isVoid) setHeld(server, undefined)
     settle(server, moment, findings)
     if (outcome.result === 'passed' && probe.clearing.has(serverKey)) {
       const { verdict } = server
