@@ -50,7 +50,7 @@ function reviewPool(pool: PoolRecord, moment: Moment, findings: Findings): void 
   if (mayEnd && endPanic(pool, moment, findings)) {
     for (const server of pool.servers) settleServer(server, moment, findings)
   }
-  releaseIfNoneUp(pool, moment, findings)
+  releaseWhileShort(pool, moment, findings)
 }
 
 function settleServer(server: ServerRecord, moment: Moment, findings: Findings): void {
@@ -82,7 +82,7 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
   const { factor } = raw
   const news: Partial<Verdict> =
     voidReason === undefined
-      ? { state: 'up', factor, reason: raw.reason, held: 'no' }
+      ? { state: 'up', factor, reason: upReason(server, moment), held: 'no' }
       : { state: 'up', factor, reason: keptReason(voidReason), held: 'panic' }
   const returned = howReturned(server, moment)
   server.upCache = raw.cache
@@ -120,6 +120,13 @@ function isFirstUp({ checks, verdict }: ServerRecord, { wallMs }: Moment): boole
 function isHeldDown(server: ServerRecord, moment: Moment, findings: Findings): boolean {
   const holdMs = server.verdict.state === 'down' ? holdDownMs(server.flaps) : 0
   if (holdMs === 0) return false
+  if (server.heldUntil !== undefined && moment.now >= server.heldUntil) return false
+  if (isShort(server.pool)) {
+    server.earlyUntil = server.heldUntil ?? monotonicMs(moment.now + holdMs)
+    const told = { event: 'server let up early', from: 'down', to: 'up' } as const
+    tellServer(server, { ...told, reason: upReason(server, moment) }, moment, findings)
+    return false
+  }
   if (server.heldUntil === undefined) {
     setHeld(server, monotonicMs(moment.now + holdMs))
     const reason =
@@ -131,12 +138,19 @@ function isHeldDown(server: ServerRecord, moment: Moment, findings: Findings): b
     }
     publish(server, { reason, held: 'flapping', ...identity(server) }, moment, findings)
   }
-  return server.heldUntil !== undefined && moment.now < server.heldUntil
+  return true
+}
+
+/** The checks' own words, and, for as long as a hold-down would have lasted, why there is none. */
+function upReason({ raw, earlyUntil }: ServerRecord, { now }: Moment): string {
+  if (earlyUntil === undefined || now >= earlyUntil) return raw.reason
+  return `${raw.reason}; it flaps, and is up as less than half of the pool was left without it`
 }
 
 function settleDown(server: ServerRecord, moment: Moment, findings: Findings): void {
   const { raw, verdict, pool } = server
   setHeld(server, undefined)
+  server.earlyUntil = undefined
   const known = identity(server)
   if (verdict.state === 'up' && raw.isDoubtful && pool.panicUntil !== undefined) {
     publish(server, { reason: keptReason(raw.reason), held: 'panic', ...known }, moment, findings)
@@ -157,14 +171,20 @@ function settleDown(server: ServerRecord, moment: Moment, findings: Findings): v
   publish(server, { ...down, outageCount: outageCount + 1 }, moment, findings)
 }
 
-/** Damping never leaves a pool with no server: one that passes is better than none. */
-function releaseIfNoneUp(pool: PoolRecord, moment: Moment, findings: Findings): void {
-  if (pool.held.size === 0) return
-  if (pool.servers.some((server) => server.verdict.state === 'up')) return
+/** Damping a pool that has too little left would be an outage of our own making. */
+function releaseWhileShort(pool: PoolRecord, moment: Moment, findings: Findings): void {
   for (const server of [...pool.held]) {
-    setHeld(server, moment.now)
+    if (!isShort(pool)) return
     settleServer(server, moment, findings)
   }
+}
+
+/** No server is up, or those that are carry less than half of the pool's weight. */
+function isShort({ servers }: PoolRecord): boolean {
+  const up = servers.filter(({ verdict }) => verdict.state === 'up')
+  const upWeight = up.reduce((sum, { config, verdict }) => sum + config.weight * verdict.factor, 0)
+  const wholeWeight = servers.reduce((sum, { config }) => sum + config.weight, 0)
+  return up.length === 0 || upWeight * 2 < wholeWeight
 }
 
 /** The last told identity stands while the server is out. */

@@ -32,6 +32,8 @@ export interface ServerRecord {
   confirmedMs: number
   /** Damped: when it may come back; undefined while its checks don't pass, or it is not damped. */
   heldUntil: MonotonicMs | undefined
+  /** Let up though damped, as its pool was short: until when it would have been kept down. */
+  earlyUntil: MonotonicMs | undefined
   /** It went down doubtfully, and what it was before, should that prove to be our own fault. */
   doubtfulOutage: DoubtfulOutage | undefined
 }
@@ -132,6 +134,7 @@ export function newServer(
     upCache: saved?.upCache,
     confirmedMs: saved?.confirmedMs ?? moment.wallMs,
     heldUntil: undefined,
+    earlyUntil: undefined,
     doubtfulOutage: undefined,
   }
 }

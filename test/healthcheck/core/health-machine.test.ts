@@ -212,3 +212,33 @@ void t.test('over a restart, too, a cache that went down is known again by what 
   )
   t.end()
 })
+
+void t.test('a pool that flaps as a whole is never kept below half of its weight', (t) => {
+  const events: string[] = []
+  const world = new World((effect) => {
+    if (effect.type === 'tell') events.push(effect.event.event)
+  })
+  const checks = { tcp: tcpCheck({ fall: 1 }) }
+  const pool = poolOf(8)
+  // Half of the pool's weight in one server.
+  const servers = pool.servers.map((server) => ({
+    ...server,
+    weight: server.name === 'c8' ? 7 : 1,
+  }))
+  world.send({ type: 'configure', pools: { caches: { ...pool, servers } }, checks })
+  for (let outage = 0; outage < 3; outage++) {
+    for (const { name } of servers) world.behaviours.set(name, '503')
+    world.runUntil(world.nowMs + 2500)
+    t.ok(verdicts(world.machine).every(({ state }) => state === 'down'))
+    for (const { name } of servers) world.behaviours.set(name, 'pass')
+    world.runUntil(world.nowMs + 2500)
+  }
+  const up = verdicts(world.machine).filter(({ state }) => state === 'up')
+  const weightOf = (name: string) => servers.find((server) => server.name === name)?.weight ?? 0
+  t.ok(up.reduce((sum, { server }) => sum + weightOf(server), 0) >= 7)
+  t.ok(events.includes('server let up early'))
+  t.match(up.at(-1)?.reason, /it flaps, and is up as less than half of the pool/)
+  world.runUntil(world.nowMs + 12_000)
+  t.ok(verdicts(world.machine).every(({ state, reason }) => state === 'up' && !/flap/.test(reason)))
+  t.end()
+})
