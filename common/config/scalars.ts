@@ -35,6 +35,7 @@ export interface ScalarForm {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const RANGE = /^[^[\]]*\[[0-9]+-[0-9]+\][^[\]]*$/
+const DOTS = /\/\.\.?(?:\/|$)/
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Removes the one range of a ranged text, so that what it makes can be judged by a sample. */
@@ -164,11 +165,11 @@ export const SCALARS = {
   mountPoint: {
     // As the kernel names it: no slash twice, and none at the end.
     parse: (text: string) =>
-      /^\/[^\u0000]*$/.test(text)
+      /^\/[^\u0000]*$/.test(text) && !DOTS.test(text)
         ? text.replaceAll(/\/+/g, '/').replace(/(?<=.)\/$/s, '')
         : undefined,
-    want: 'where something is mounted: it begins with "/"',
-    blank: '/',
+    want: 'where something is mounted: it begins with "/" and goes by no "." or ".."',
+    blank: '',
   },
   urlPath: {
     parse: words(/^\/[!-~]*$/),
@@ -203,6 +204,11 @@ export const SCALARS = {
     parse: words(HEADER_VALUE),
     want: 'the value of a header field: no line break, no control character, no space at its ends',
     blank: '',
+  },
+  hostField: {
+    parse: words(/^(?:[\w.~!$&'()*+,;=%-]+|\[[\da-f:.]+\])(?::\d+)?$/i),
+    want: 'what a Host field holds: a host name or address, and its port if it needs one',
+    blank: 'localhost',
   },
   location: {
     parse: words(/^(?:https?:\/\/[!-~]+|\/[!-~]*|\{target\}[!-~]*)$/),

@@ -1,3 +1,6 @@
+/** A longer answer to a check fails, whatever it says: nobody waits for its end. */
+export const LONGEST_BODY_BYTES = 16 * 1024 * 1024
+
 /** `unknown`: no check has finished yet; the server is not used. */
 export type HealthState = 'unknown' | 'up' | 'down'
 

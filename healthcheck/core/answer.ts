@@ -19,8 +19,6 @@ export interface Answer {
 
 /** So much of a body is kept for text, regex and JSON; the rest is only counted and digested. */
 export const LOOKED_AT_BYTES = 256 * 1024
-/** A longer answer fails, whatever it says: nobody waits for its end. */
-export const LONGEST_BODY_BYTES = 16 * 1024 * 1024
 
 /** Does the answer pass? `regex` is the check's own, compiled. */
 export function judgeAnswer(

@@ -62,6 +62,13 @@ function buildCheck(name: string, entry: SourceCheck, context: BuildContext): Ch
         dynamic: entry.dynamic,
       }
     case 'photo':
+      if (entry.maxLatency !== undefined && entry.maxLatency > timing.timeoutMs) {
+        const here = [...path, 'maxLatency']
+        context.problem(
+          here,
+          `${label(here)} is ${quote(formatDuration(entry.maxLatency))}, and the check is over after its timeout of ${formatDuration(timing.timeoutMs)}: it must not be longer`,
+        )
+      }
       return {
         type: 'photo',
         ...timing,
@@ -111,6 +118,12 @@ function httpCheck(
     context.problem(
       [...path, 'status'],
       `${label(path)} has ${both} both as status (up) and as trustStatus (down at once): take it from one`,
+    )
+  }
+  if (method === 'HEAD' && entry.body !== undefined) {
+    context.keyProblem(
+      [...path, 'body'],
+      `${label(path)} has body and the method "HEAD", whose answer has none: take GET`,
     )
   }
   return {
@@ -182,7 +195,7 @@ function bodyOf(
   return { type: 'regex', regex: body.regex }
 }
 
-/** The program, absolute when its name has a slash, and its arguments. */
+/** The program, absolute, and its arguments. */
 export function commandOf(
   command: readonly string[],
   path: Path,
@@ -190,5 +203,11 @@ export function commandOf(
 ): readonly string[] {
   const [program = '', ...rest] = command
   if (program === '') return command
-  return [program.includes('/') ? context.file([...path, 'command'], program) : program, ...rest]
+  if (program.includes('/')) return [context.file([...path, 'command'], program), ...rest]
+  const here = [...path, 'command', 0]
+  context.problem(
+    here,
+    `${label(here)} is ${quote(program)}, no path: programs are not searched for, write one such as ${quote(`/usr/bin/${program}`)}`,
+  )
+  return command
 }

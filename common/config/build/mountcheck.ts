@@ -36,10 +36,18 @@ function buildMount(
 ): MountConfig {
   const path = ['mountcheck', 'mounts', index]
   const first = source.mounts.findIndex((other) => other.path === mount.path)
-  if (first < index) {
+  if (first < index && mount.path !== '') {
     context.problem(
       [...path, 'path'],
       `${label([...path, 'path'])} is ${quote(mount.path)}, which ${label(['mountcheck', 'mounts', first])} checks already`,
+    )
+  }
+  const readOnly = mount.options.indexOf('ro')
+  if (readOnly >= 0) {
+    const here = [...path, 'options', readOnly]
+    context.problem(
+      here,
+      `${label(here)} is "ro", and a mount that can't be written to is down: take it out`,
     )
   }
   return {

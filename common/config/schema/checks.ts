@@ -1,3 +1,4 @@
+import { LONGEST_BODY_BYTES } from '../../model/health.ts'
 import {
   choice,
   duration,
@@ -37,7 +38,7 @@ const http = <const Type extends 'http' | 'https'>(type: Type) =>
     ...timing(),
     method: other('method', { default: 'GET' }),
     path: other('urlPath', { default: '/' }),
-    host: optional(other('headerValue')),
+    host: optional(other('hostField')),
     sni: optional(other('hostName')),
     verify: toggle({ default: 'off' }),
     status: statuses([200], 1),
@@ -72,8 +73,8 @@ export const checkSchema = variants('type', {
     type: choice(['photo']),
     ...timing(),
     path: other('urlPath'),
-    host: optional(other('headerValue')),
-    length: optional(integer(0, Number.MAX_SAFE_INTEGER)),
+    host: optional(other('hostField')),
+    length: optional(integer(0, LONGEST_BODY_BYTES)),
     sha256: optional(other('sha256')),
     maxLatency: optional(span()),
   }),
