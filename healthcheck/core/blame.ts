@@ -35,13 +35,29 @@ export function errorFailure(code: string, message: string, phase: ProbePhase): 
   }
   if (code === 'HPE_HEADER_OVERFLOW') return { reason: 'head too large', blame: 'server' }
   if (code.startsWith('HPE_')) return { reason: `not an HTTP answer (${code})`, blame: 'server' }
+  const tls = tlsFailureInWords(message)
+  if (tls !== undefined) {
+    const what = phase === 'tls' ? 'the TLS handshake failed' : 'TLS failed'
+    return { reason: `${what}: ${tls}`, blame: 'server' }
+  }
   if (/CERT|ISSUER|SIGNED|SIGNATURE/.test(code)) {
     // Without Node's advice to its own users.
     const [why = ''] = message.split(';')
     return { reason: `certificate refused: ${printable(why)}`, blame: 'server' }
   }
-  if (phase === 'tls') return { reason: `TLS refused: ${printable(message)}`, blame: 'server' }
+  if (phase === 'tls') {
+    return { reason: `the TLS handshake failed: ${printable(message)}`, blame: 'server' }
+  }
   return { reason: printable(`${code} ${message}`), blame: 'server' }
+}
+
+/** What OpenSSL's `error:NUMBER:library:function:reason:file:line:data` means to an operator. */
+function tlsFailureInWords(message: string): string | undefined {
+  const [, reason, data = ''] = OPENSSL_ERROR.exec(message) ?? []
+  if (reason === undefined) return undefined
+  if (!data.startsWith('SSL alert')) return `${printable(reason)}${TLS_HINTS[reason] ?? ''}`
+  const alert = reason.replace(/^(?:ssl|tls)\S* (?:alert )?/, '')
+  return `the server says "${printable(alert)}"${TLS_HINTS[alert] ?? ''}`
 }
 
 /** `500 ms`, `1.5 s`. */
@@ -58,6 +74,14 @@ export function printable(text: string): string {
 function isControl(char: string): boolean {
   const code = char.codePointAt(0) ?? 0
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029
+}
+
+const OPENSSL_ERROR = /\berror:[0-9A-F]+:[^:]*:[^:]*:([^:]+):[^:]*:\d+:(.*)/
+
+const TLS_HINTS: Readonly<Record<string, string>> = {
+  'wrong version number': ' (is it a plain HTTP port?)',
+  'unrecognized name': ' (is sni right?)',
+  'certificate required': ' (it wants one of its clients: a check has none)',
 }
 
 const LONGEST = 200

@@ -54,7 +54,7 @@ const failures = [
     blame: 'prober',
   },
   { code: 'CERT_HAS_EXPIRED', phase: 'tls', reason: 'certificate refused: boom', blame: 'server' },
-  { code: 'EPROTO', phase: 'tls', reason: 'TLS refused: boom', blame: 'server' },
+  { code: 'EPROTO', phase: 'tls', reason: 'the TLS handshake failed: boom', blame: 'server' },
   { code: 'EWHATEVER', phase: 'firstByte', reason: 'EWHATEVER boom', blame: 'server' },
 ] as const
 for (const { code, phase, reason, blame } of failures) {
@@ -63,6 +63,38 @@ for (const { code, phase, reason, blame } of failures) {
     t.end()
   })
 }
+
+// What Node 24 says, word for word.
+const alertOf = (what: string, number: number) =>
+  `write EPROTO 400D25AAEE7F0000:error:0A000410:SSL routines:ssl3_read_bytes:${what}:../deps/openssl/openssl/ssl/record/rec_layer_s3.c:918:SSL alert number ${number}\n`
+const tlsFailures = [
+  [
+    'write EPROTO 400D25AAEE7F0000:error:0A00010B:SSL routines:tls_validate_record_header:wrong version number:../deps/openssl/openssl/ssl/record/methods/tlsany_meth.c:77:\n',
+    'wrong version number (is it a plain HTTP port?)',
+  ],
+  [alertOf('tlsv1 alert unknown ca', 48), 'the server says "unknown ca"'],
+  [alertOf('ssl/tls alert handshake failure', 40), 'the server says "handshake failure"'],
+  [alertOf('tlsv1 alert protocol version', 70), 'the server says "protocol version"'],
+  [alertOf('tlsv1 unrecognized name', 112), 'the server says "unrecognized name" (is sni right?)'],
+] as const
+for (const [message, words] of tlsFailures) {
+  void t.test(`OpenSSL's own text becomes: ${words}`, (t) => {
+    const reason = `the TLS handshake failed: ${words}`
+    t.same(errorFailure('EPROTO', message, 'tls'), { reason, blame: 'server' })
+    t.end()
+  })
+}
+
+void t.test('a server that wants a client certificate says so behind the handshake', (t) => {
+  const message =
+    '400D25AAEE7F0000:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:../deps/openssl/openssl/ssl/record/rec_layer_s3.c:918:SSL alert number 116\n'
+  t.same(errorFailure('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', message, 'firstByte'), {
+    reason:
+      'TLS failed: the server says "certificate required" (it wants one of its clients: a check has none)',
+    blame: 'server',
+  })
+  t.end()
+})
 
 void t.test('a timeout names its phase, and is in doubt unless the prober was late', (t) => {
   t.same(timeoutFailure('connect', 250, 0), {
