@@ -98,7 +98,8 @@ function putHexOrDash(
   to: number,
   limit: number,
 ): number {
-  return to > from ? putHex(out, at, record.head, from, to, limit) : put(out, at, DASH)
+  // A field that is there and empty is "", as nginx has it.
+  return to > 0 ? putHex(out, at, record.head, from, to, limit) : put(out, at, DASH)
 }
 
 const tokens = (words: readonly string[]): Uint8Array[] =>

@@ -941,15 +941,16 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     record.requestIdEnd = start < end ? end : this.requestId.length
   }
 
+  /** The first where a field is repeated, as nginx logs it. */
   #noteFields(): void {
     const { record } = this
     const { fields, fieldCount } = this.head
     for (let at = 0, last = fieldCount * FIELD_STRIDE; at < last; at += FIELD_STRIDE) {
       const id = fields[at + 4]
-      if (id === FIELD.userAgent) {
+      if (id === FIELD.userAgent && record.userAgentEnd === 0) {
         record.userAgentStart = fields[at + 2] ?? 0
         record.userAgentEnd = fields[at + 3] ?? 0
-      } else if (id === FIELD.referer) {
+      } else if (id === FIELD.referer && record.refererEnd === 0) {
         record.refererStart = fields[at + 2] ?? 0
         record.refererEnd = fields[at + 3] ?? 0
       }

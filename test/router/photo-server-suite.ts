@@ -480,6 +480,22 @@ export function describePhotoServer(isPlain: boolean): void {
     },
   )
 
+  void t.test(`${means}: of a repeated referer and user agent the first is logged`, async (t) => {
+    const folder = t.testdir()
+    const { edge } = await ground(t, [(s) => s.write(whole('abc'))], { folder })
+    const fields = ['User-Agent: a', 'Referer: b', 'User-Agent: c', 'Referer: d']
+    const both = get('/u/1/p', ...fields) + get('/u/1/p', 'Connection: close')
+    await ask(edge.port, both)
+    await ask(edge.port, get('/u/1/p', 'Referer:', 'Referer: d', 'Connection: close'))
+    await edge.close()
+    const lines = readFileSync(edge.logFile, 'utf8').trimEnd().split('\n')
+    const [first, none, empty] = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+    t.match(none, { referer: undefined, userAgent: undefined })
+    t.match(first, { userAgent: 'a', referer: 'b' })
+    t.match(empty, { status: 200, referer: undefined })
+    t.end()
+  })
+
   void t.test(
     `${means}: one line a request, none for a connection that asked nothing`,
     async (t) => {

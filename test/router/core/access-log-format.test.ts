@@ -45,9 +45,9 @@ function place(record: AccessRecord, texts: Texts): void {
   record.hostStart = t1
   record.hostEnd = h1
   record.refererStart = h1
-  record.refererEnd = r1
+  record.refererEnd = texts.referer === undefined ? 0 : r1
   record.userAgentStart = r1
-  record.userAgentEnd = u1
+  record.userAgentEnd = texts.userAgent === undefined ? 0 : u1
   record.requestId = record.head
   record.requestIdStart = u1
   record.requestIdEnd = i1
@@ -144,6 +144,15 @@ void t.test('a combined line begins as every reader of the format expects', (t) 
       'connect=0.000210 first_byte=0.000812 upstream=1.004000 duration=1.004321 ' +
       'end=complete lane=fast id="0123456789abcdef0123456789abcdef"\n',
   )
+  t.end()
+})
+
+void t.test('a referer and a user agent that are there and empty are empty in combined', (t) => {
+  const record = photoRecord()
+  place(record, { method: bytes('GET'), referer: bytes(''), userAgent: bytes('') })
+  t.match(text(createCombinedFormatter(), record), ' 200 125000 "" "" shard=')
+  place(record, { method: bytes('GET') })
+  t.match(text(createCombinedFormatter(), record), ' 200 125000 "-" "-" shard=')
   t.end()
 })
 
