@@ -273,13 +273,12 @@ export class ClientConnection
   }
 
   /** The other lane gave up within its answer. */
-  cutHandedOver(status: number, end: number): void {
+  cutHandedOver(status: number, end: number, isShownByFraming: boolean): void {
     const exchange = this.#exchange
     if (this.#isGone || exchange === undefined) return
     exchange.record.status = status
-    exchange.abandon(end === END.complete ? END.cacheCut : end)
-    this.#transport.reset()
-    this.#gone()
+    const after = isShownByFraming ? AFTER.cut : AFTER.reset
+    exchange.abandon(end === END.complete ? END.cacheCut : end, after)
   }
 
   onBytes(length: number): undefined {

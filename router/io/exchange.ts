@@ -276,14 +276,14 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
   }
 
   /** The client is gone or is cut off; what remains is let go. */
-  abandon(end: number): void {
+  abandon(end: number, after: After = AFTER.nothing): void {
     if (this.phase === PHASE.done) return
     if (this.phase === PHASE.head) {
       this.#discard()
       return
     }
     this.#dropUpstream()
-    this.#after = AFTER.nothing
+    this.#after = after
     this.record.end = end
     this.#finish()
   }

@@ -43,8 +43,8 @@ export interface HandOverClient extends ExchangeClient {
   takeStash(): readonly Buffer[]
   pauseReading(): void
   resumeReading(): void
-  /** The lane gave up within its answer. */
-  cutHandedOver(status: number, end: number): void
+  /** The lane gave up within its answer, which its framing shows, or nothing but a reset. */
+  cutHandedOver(status: number, end: number, isShownByFraming: boolean): void
 }
 
 /**
@@ -111,7 +111,9 @@ export class GeneralLane {
       if (isUnframed) handed.client.lane.counters.add(GLOBAL.unframed, 1)
       // Never framed anew as chunks: a killed cache's end would look like the answer's.
       if (isUnframed || head.versionMinor === 0) reply.raw.useChunkedEncodingByDefault = false
-      reply.raw.writeHead(answer.statusCode, answerFields(answer, group))
+      const fields = answerFields(answer, group)
+      reply.raw.writeHead(answer.statusCode, fields)
+      handed.isFramed = fields['content-length'] !== undefined || reply.raw.chunkedEncoding
       answer.body.on('data', ({ length }: Buffer) => {
         handed.bodyBytes += length
         handed.client.lane.counters.addServer(cache.row + SERVER.bytesIn, length)
@@ -193,6 +195,8 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   status = 0
   bodyBytes = 0
   outcome: number = END.complete
+  /** Length or chunks show the client where the answer ends. */
+  isFramed = false
   /** What the client is told about its own fault. */
   refusal: OwnAnswer | undefined
   /** The cache took too long. */
@@ -429,7 +433,9 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     this.#abort.abort()
     void this.#upstream?.destroy()
     // Ended by us, and not by an answer that is whole: the client must see that it is cut.
-    if (!this.writableFinished) this.client.cutHandedOver(this.status, this.outcome)
+    if (!this.writableFinished) {
+      this.client.cutHandedOver(this.status, this.outcome, this.isFramed)
+    }
     done(error)
   }
 }

@@ -76,8 +76,11 @@ const HIDDEN_ALERT_BYTES = 2 + 1 + 16
 for (const [means, isPlain] of TRANSPORTS) {
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     void t.test(`${means}: a cut body never looks whole over ${version}`, async (t) => {
-      const ground = await layGround(t, [(s) => s.write(whole('photo'))], { isPlain, listener })
+      const group = 'methods: [GET, POST], bodies: allow, maxBody: 1KB'
+      const options = { isPlain, listener, group }
+      const ground = await layGround(t, [(s) => s.write(whole('photo'))], options)
       const { edge, origins } = ground
+      const handedOver = 'POST /u/1/p HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx'
       const good = await askSecurely(edge.port, get('/u/1/p'), version)
       t.equal(bodyOf(good.text), 'photo')
       t.ok(good.hasCloseNotify, 'a whole answer ends TLS too')
@@ -96,7 +99,10 @@ for (const [means, isPlain] of TRANSPORTS) {
         origins[0]!.script = (s) => {
           s.write(head, () => setTimeout(() => s.resetAndDestroy(), 20))
         }
-        for (const request of [get('/u/1/p'), get('/u/1/p', 'X: 1')]) {
+        // In TLS 1.3 a chunk's last two bytes, a record of their own there, look like an alert.
+        const isTold = framing !== 'chunks' || version === 'TLSv1.2'
+        const others = isTold ? [handedOver] : []
+        for (const request of [get('/u/1/p'), get('/u/1/p', 'X: 1'), ...others]) {
           const cut = await askSecurely(edge.port, request, version)
           t.match(cut.text, /pho(\r\n)?$/, framing)
           t.notOk(cut.hasCloseNotify, `${framing}: the client sees that TLS was cut`)
