@@ -280,7 +280,14 @@ export const WeightRequestSchema = Type.Object(
 export type WeightRequest = Static<typeof WeightRequestSchema>
 
 /** The caches that an operator's command touched, as they are now. */
-export const ChangedSchema = Type.Object({ caches: Type.Array(CacheStatusSchema) }, closed)
+export const ChangedSchema = Type.Object(
+  {
+    caches: Type.Array(CacheStatusSchema),
+    /** It is in force, but a restart of the router ends it; why, as a sentence. */
+    notKept: Type.Optional(Type.String()),
+  },
+  closed,
+)
 export type Changed = Static<typeof ChangedSchema>
 
 export const ReloadRequestSchema = Type.Object(

@@ -198,7 +198,7 @@ export class ServiceControl implements RouterControl {
   ): Promise<Outcome<Changed>> {
     const found = cachesOf(this.#service.config, name)
     if (found.length === 0) return noCaches(this.#service.config, [name])
-    await this.#service.override((overrides) => found.reduce(change, overrides))
+    const notKept = await this.#service.override((overrides) => found.reduce(change, overrides))
     for (const key of found)
       this.#service.report({
         atMs: Date.now(),
@@ -212,7 +212,7 @@ export class ServiceControl implements RouterControl {
     const caches = this.#caches().filter(({ pool, name: cache }) =>
       keys.has(overrideKey(pool, cache)),
     )
-    return { ok: true, value: { caches } }
+    return { ok: true, value: { caches, ...(notKept !== undefined && { notKept }) } }
   }
 
   #caches(): CacheStatus[] {

@@ -79,6 +79,7 @@ export class RouterService {
   readonly #log: Log
   readonly #tls: TlsContexts
   readonly #poll: NodeJS.Timeout
+  #areTablesToldElsewhere = false
   #setup: RouterSetup
   #overrides: Overrides
   /** As text; undefined: it could not be written. */
@@ -102,6 +103,7 @@ export class RouterService {
       const service = new RouterService(init, { tls, state, tables, setup, overrides, listener })
       for (const warning of plan.warnings) service.#log.warn({ warning }, 'configuration warning')
       service.#lookAtOpenFiles()
+      service.#lookAtTables()
       return service
     } catch (error) {
       await tables.close()
@@ -203,15 +205,25 @@ export class RouterService {
     })
   }
 
-  /** Takes new overrides into use, and keeps them over a restart. */
-  override(change: (overrides: Overrides) => Overrides): Promise<void> {
+  /**
+   * Takes new overrides into use, and keeps them over a restart. Why they could not be kept comes
+   * back: who takes a bad cache out must not be refused for a full disk.
+   */
+  override(change: (overrides: Overrides) => Overrides): Promise<string | undefined> {
     return this.#inTurn(async () => {
       const overrides = change(this.#overrides)
       const tables = await buildTables(this.tables, this.config, overrides)
-      this.state.writeJson(OVERRIDES_FILE, overrides)
+      this.#lookAtTables()
       this.#overrides = overrides
       this.#setup = { ...this.#setup, tables }
       this.primary.setOverrides(overrides, tables)
+      try {
+        this.state.writeJson(OVERRIDES_FILE, overrides)
+        return undefined
+      } catch (error) {
+        this.#tell('overrides not kept', OVERRIDES_FILE, sentence(error))
+        return sentence(error)
+      }
     })
   }
 
@@ -283,6 +295,7 @@ export class RouterService {
     this.#tell('reload taken', this.file, `generation ${setup.generation} is in use`)
     for (const warning of plan.warnings) this.#log.warn({ warning }, 'configuration warning')
     this.#lookAtOpenFiles()
+    this.#lookAtTables()
     return { ok: true, generation: setup.generation, warnings: plan.warnings, movedPct }
   }
 
@@ -334,6 +347,15 @@ export class RouterService {
     if (limit === undefined) return
     const reason = tooFewOpenFiles(this.config.router.listeners, limit)
     if (reason !== undefined) this.#tell('not enough open files', 'router.listen', reason)
+  }
+
+  #lookAtTables(): void {
+    const { elsewhere } = this.tables
+    if (elsewhere === undefined || this.#areTablesToldElsewhere) return
+    this.#areTablesToldElsewhere = true
+    const { folder, reason } = elsewhere
+    const path = this.state.file('tables')
+    this.#tell('tables not kept', path, `${reason}: until a restart they lie in ${folder}`)
   }
 
   #pollSecrets(): void {

@@ -1,12 +1,4 @@
-import {
-  accessSync,
-  constants,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ApplianceError } from './appliance-error.ts'
 
@@ -14,24 +6,30 @@ import { ApplianceError } from './appliance-error.ts'
 export interface StateFolder {
   readonly path: string
   file(name: string): string
-  /** What was written last, or undefined where nothing readable is. */
+  /** What was written last, even where that failed, or undefined where nothing readable is. */
   readJson(name: string): unknown
+  /** Throws `STATE_FOLDER_UNUSABLE` where it cannot be written. */
   writeJson(name: string, value: unknown): void
 }
 
-/** Makes the folder where it is missing; throws `STATE_FOLDER_UNUSABLE` unless it can be written. */
+/**
+ * Makes the folder where it is missing. One that cannot be used is told by the first who writes: a
+ * service must start on a box whose disk is full or read-only.
+ */
 export function openStateFolder(path: string): StateFolder {
   const file = (name: string): string => join(path, name)
+  const make = (): unknown => mkdirSync(path, { recursive: true, mode: 0o750 })
+  const unwritten = new Map<string, unknown>()
   try {
-    mkdirSync(path, { recursive: true, mode: 0o750 })
-    accessSync(path, constants.W_OK | constants.X_OK)
-  } catch (cause) {
-    throw unusable(path, cause)
+    make()
+  } catch {
+    // As said above.
   }
   return {
     path,
     file,
     readJson(name) {
+      if (unwritten.has(name)) return unwritten.get(name)
       try {
         return JSON.parse(readFileSync(file(name), 'utf8')) as unknown
       } catch {
@@ -41,16 +39,28 @@ export function openStateFolder(path: string): StateFolder {
     writeJson(name, value) {
       const draft = file(`${name}.${process.pid}`)
       try {
+        make()
         writeFileSync(draft, `${JSON.stringify(value, undefined, 2)}\n`, {
           mode: 0o640,
           flush: true,
         })
         renameSync(draft, file(name))
+        unwritten.delete(name)
       } catch (cause) {
-        rmSync(draft, { force: true })
+        unwritten.set(name, value)
+        discard(draft)
         throw unusable(path, cause)
       }
     },
+  }
+}
+
+/** On a read-only disk, or in what is no folder, even that fails. */
+function discard(draft: string): void {
+  try {
+    rmSync(draft, { force: true })
+  } catch {
+    // Then there is none.
   }
 }
 

@@ -49,6 +49,7 @@ export function createMountChecker(
   const probers = new Map<string, MountProber>()
   let { config } = init
   let isStopped = false
+  let isKept = true
   let rendered: { answer: RenderedAnswer; until: MonotonicMs | undefined } | undefined
   const scripts = createScriptProber({
     clock,
@@ -100,7 +101,10 @@ export function createMountChecker(
   function keep(mounts: readonly KeptMount[]): void {
     try {
       notes.writeJson(NOTE, encodeKeptMounts(mounts))
+      isKept = true
     } catch (error) {
+      if (!isKept) return
+      isKept = false
       const { message: reason } = error as Error
       const event = { event: 'mounts not kept', subject: NOTE, from: undefined, to: undefined }
       onEvent({ atMs: clock.wallMs(), ...event, reason })

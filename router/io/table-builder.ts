@@ -26,6 +26,8 @@ export class ShardTableError extends ApplianceError {
 
 /** Builds tables in a thread of its own, so that no event loop is held by it. */
 export interface TableBuilder {
+  /** Since a table could not be written into the folder: where they lie, and why. */
+  readonly elsewhere: { readonly folder: string; readonly reason: string } | undefined
   /** The slots' table for these servers; built once for equal servers. */
   buildSlots(servers: readonly WeightedServer[]): Promise<TableFile>
   /**
@@ -48,10 +50,14 @@ interface Pending {
   readonly subject: string
 }
 
-/** A builder that writes into `folder`, which it makes when it needs it. */
+/**
+ * A builder that writes into `folder`, which it makes when it needs it; where that cannot be
+ * written, into a folder of its own among the temporary ones, which goes with it.
+ */
 export function createTableBuilder(folder: string): TableBuilder {
   let thread: Worker | undefined
   let lastId = 0
+  let elsewhere: TableBuilder['elsewhere']
   const pending = new Map<number, Pending>()
   const built = new Map<string, Promise<TableFile>>()
 
@@ -74,6 +80,7 @@ export function createTableBuilder(folder: string): TableBuilder {
       if (job === undefined) return
       switch (answer.type) {
         case 'written':
+          elsewhere ??= answer.elsewhere
           job.resolve({ file: answer.file, digest: answer.digest })
           return
         case 'refused':
@@ -107,6 +114,9 @@ export function createTableBuilder(folder: string): TableBuilder {
     })
 
   return {
+    get elsewhere() {
+      return elsewhere
+    },
     buildSlots(servers) {
       const key = JSON.stringify(servers.map(({ name, weight }) => [name, weight]))
       const known = built.get(key)
@@ -128,16 +138,21 @@ export function createTableBuilder(folder: string): TableBuilder {
         const file = await table.then((t) => t.file).catch(() => '')
         if (!files.has(file)) built.delete(key)
       }
-      for (const name of await readdir(folder).catch(() => [])) {
-        const isKept = !TABLE_NAME.test(name) || files.has(join(folder, name))
-        // What is being built is not in the list yet.
-        if (!isKept && pending.size === 0) await rm(join(folder, name), { force: true })
+      const folders = elsewhere === undefined ? [folder] : [folder, elsewhere.folder]
+      for (const each of folders) {
+        for (const name of await readdir(each).catch(() => [])) {
+          const isKept = !TABLE_NAME.test(name) || files.has(join(each, name))
+          // What is being built is not in the list yet. One that cannot be removed does no harm.
+          if (!isKept && pending.size === 0)
+            await rm(join(each, name), { force: true }).catch(() => undefined)
+        }
       }
     },
     async close() {
       const ended = thread
       fail('the router is stopping')
       await ended?.terminate()
+      if (elsewhere !== undefined) await rm(elsewhere.folder, { recursive: true, force: true })
     },
   }
 }

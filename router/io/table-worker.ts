@@ -3,12 +3,14 @@ import {
   closeSync,
   fsyncSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, threadId, workerData } from 'node:worker_threads'
 import type { WeightedServer } from '../core/rendezvous.ts'
@@ -32,6 +34,8 @@ export type TableAnswer =
       readonly type: 'written'
       readonly file: string
       readonly digest: string
+      /** The folder cannot be written, and why: `file` lies in this one, made for it. */
+      readonly elsewhere?: { readonly folder: string; readonly reason: string }
     }
   | {
       readonly id: number
@@ -61,15 +65,43 @@ function answer(job: TableJob): TableAnswer {
   }
 }
 
-/** Whole under its name, or not there at all: written beside it, then renamed. */
-function write(
-  bytes: Uint8Array,
-  kind: string,
-): { readonly type: 'written'; readonly file: string; readonly digest: string } {
-  const digest = createHash('sha256').update(bytes).digest('hex')
-  mkdirSync(folder, { recursive: true })
+type Written = Omit<Extract<TableAnswer, { type: 'written' }>, 'id'>
+
+/** Private, and made when the folder cannot be written. */
+let otherFolder: string | undefined
+
+/** A table that is there already needs no room. One that cannot be kept still has to be used. */
+function write(bytes: Uint8Array, kind: string): Written {
+  const digest = digestOf(bytes)
   // Named by its content: a file that a worker is about to read never changes under it.
-  const file = join(folder, `${digest.slice(0, 32)}.${kind}`)
+  const name = `${digest.slice(0, 32)}.${kind}`
+  const file = join(folder, name)
+  if (holds(file, digest)) return { type: 'written', file, digest }
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeWhole(file, bytes)
+    return { type: 'written', file, digest }
+  } catch (cause) {
+    const { message: reason } = cause as Error
+    otherFolder ??= mkdtempSync(join(tmpdir(), 'photoedge-tables-'))
+    const other = join(otherFolder, name)
+    writeWhole(other, bytes)
+    return { type: 'written', file: other, digest, elsewhere: { folder: otherFolder, reason } }
+  }
+}
+
+const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+function holds(file: string, digest: string): boolean {
+  try {
+    return digestOf(readFileSync(file)) === digest
+  } catch {
+    return false
+  }
+}
+
+/** Whole under its name, or not there at all: written beside it, then renamed. */
+function writeWhole(file: string, bytes: Uint8Array): void {
   const draft = `${file}.${process.pid}-${threadId}`
   try {
     const descriptor = openSync(draft, 'w', 0o644)
@@ -84,5 +116,4 @@ function write(
     rmSync(draft, { force: true })
     throw cause
   }
-  return { type: 'written', file, digest }
 }

@@ -72,6 +72,9 @@ void t.test('a drained cache, and one with another weight, say so', (t) => {
     }),
     ['caches/cache-1: up, drained, weight 1', 'caches/cache-1: up, weight 3 (configured: 1)'],
   )
+  t.strictSame(changedText({ caches: [], notKept: 'ENOSPC' }), [
+    'In force, but a restart of the router ends it: ENOSPC',
+  ])
   t.end()
 })
 

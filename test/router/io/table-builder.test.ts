@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { tableShardMap } from '../../../router/core/shard-table.ts'
@@ -89,14 +89,20 @@ void t.test('a shard table is read, or refused with every problem', async (t) =>
   })
 })
 
-void t.test('a folder that cannot be written is one clear sentence', async (t) => {
+void t.test('where the folder cannot be written, tables lie elsewhere', async (t) => {
   const folder = t.testdir({ taken: '' })
   const builder = createTableBuilder(join(folder, 'taken'))
-  t.teardown(() => builder.close())
-  await t.rejects(builder.buildSlots(servers), {
-    code: 'RTR_TABLE_FAILED',
-    message: /^Cannot build the slot table of 5 servers: EEXIST/,
-  })
+  const table = await builder.buildSlots(servers)
+  t.ok(await loadSlotTable(table))
+  t.match(builder.elsewhere?.reason, /^EEXIST/)
+  const other = builder.elsewhere?.folder ?? ''
+  t.strictSame(readdirSync(other), [table.file.slice(other.length + 1)])
+  t.equal(statSync(other).mode & 0o777, 0o700)
+  await builder.buildSlots(one)
+  await builder.prune([table])
+  t.strictSame(readdirSync(other), [table.file.slice(other.length + 1)])
+  await builder.close()
+  t.notOk(existsSync(other), 'it goes with its builder')
 })
 
 void t.test('a table that cannot take its name leaves no draft', async (t) => {
@@ -107,8 +113,26 @@ void t.test('a table that cannot take its name leaves no draft', async (t) => {
   mkdirSync(join(folder, 'bad', name, 'x'), { recursive: true })
   const builder = createTableBuilder(join(folder, 'bad'))
   t.teardown(() => builder.close())
-  await t.rejects(builder.buildSlots(one), { message: /EISDIR|ENOTEMPTY|EEXIST/ })
+  await builder.buildSlots(one)
+  t.match(builder.elsewhere?.reason, /EISDIR|ENOTEMPTY|EEXIST/)
   t.strictSame(readdirSync(join(folder, 'bad')), [name])
+})
+
+void t.test('a table that is there already is used; a damaged one is written anew', async (t) => {
+  const folder = t.testdir({})
+  const first = createTableBuilder(folder)
+  const { file } = await first.buildSlots(one)
+  await first.close()
+  const { ino } = statSync(file)
+  const second = createTableBuilder(folder)
+  t.equal((await second.buildSlots(one)).file, file)
+  await second.close()
+  t.equal(statSync(file).ino, ino, 'nothing was written')
+  writeFileSync(file, 'junk')
+  const third = createTableBuilder(folder)
+  t.ok(await loadSlotTable(await third.buildSlots(one)))
+  t.equal(third.elsewhere, undefined)
+  await third.close()
 })
 
 void t.test('closing rejects what is under way, and a later job gets a new thread', async (t) => {

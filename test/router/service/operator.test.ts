@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -63,7 +63,7 @@ async function setUp(t: Test, init: Partial<ConfigInit> = {}) {
       await delay(50)
     }
   }
-  return { start, write, ask, others }
+  return { start, write, ask, others, folder }
 }
 
 void t.test('a drain and a weight outlive the router that took them', BESIDE, async (t) => {
@@ -116,6 +116,26 @@ void t.test('a drain and a weight outlive the router that took them', BESIDE, as
   write()
   await third.admin.reload({})
   t.match((await third.admin.status()).caches, [{}, {}, { name: 'c3', drained: false }])
+})
+
+void t.test('a router with no usable state folder starts, and takes a drain', BESIDE, async (t) => {
+  const { start, ask, folder } = await setUp(t)
+  // No folder takes a file's place, whoever makes it.
+  writeFileSync(join(folder, 'r.state'), '')
+  const { router, admin } = await start()
+  const said = (event: string) => router.said(event)
+  t.match(await said('tables not kept'), { level: 'warn', reason: /EEXIST|ENOTDIR/ })
+  t.match(await said('verdicts not kept'), { level: 'warn' })
+  const before = await ask()
+  t.ok(before.c1 > 0 && before.c2 > 0 && before.c3 > 0)
+  const { caches, notKept } = await admin.drain({ cache: 'c1' })
+  t.match(caches, [{ name: 'c1', drained: true }])
+  t.match(notKept, /^Cannot write in the state folder .* \(admin\.state\): /)
+  t.match(await said('overrides not kept'), { level: 'warn', reason: notKept })
+  await admin.weight({ cache: 'c2', weight: 9 })
+  const changed = await ask()
+  t.equal(changed.c1, 0)
+  t.ok(changed.c2 > 2 * before.c2)
 })
 
 void t.test(
