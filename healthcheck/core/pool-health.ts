@@ -79,7 +79,7 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
   setHeld(server, undefined)
   if (verdict.state !== 'up') server.upSince = moment.now
   const voidReason = server.checks.find((c) => c.source.voidReason !== undefined)?.source.voidReason
-  const { factor } = raw
+  const factor = dampedFactor(server, moment, findings)
   const news: Partial<Verdict> =
     voidReason === undefined
       ? { state: 'up', factor, reason: upReason(server, moment), held: 'no' }
@@ -141,8 +141,38 @@ function isHeldDown(server: ServerRecord, moment: Moment, findings: Findings): b
   return true
 }
 
+/** A part that was lost again and again comes back as late as a server that flaps. */
+function dampedFactor(server: ServerRecord, moment: Moment, findings: Findings): number {
+  const { raw, verdict, growAt } = server
+  const { now } = moment
+  if (verdict.state !== 'up' || raw.factor <= verdict.factor) {
+    server.growAt = undefined
+    if (verdict.state === 'up' && raw.factor < verdict.factor)
+      server.shrinks = recordOutage(server.shrinks, server.grownSince, now)
+    return raw.factor
+  }
+  const holdMs = isShort(server.pool) ? 0 : holdDownMs(server.shrinks)
+  if (holdMs === 0 || (growAt !== undefined && now >= growAt)) {
+    server.growAt = undefined
+    server.isGrowthTold = false
+    server.grownSince = now
+    return raw.factor
+  }
+  server.growAt ??= monotonicMs(now + holdMs)
+  if (!server.isGrowthTold) {
+    server.isGrowthTold = true
+    const reason =
+      `its checks tell ${raw.factor} of its weight again (${raw.reason}), but it shrank again and ` +
+      `again: kept at ${verdict.factor} until they have told more for ${spanInWords(holdMs)}`
+    const told = { event: 'server weight held', from: String(verdict.factor) } as const
+    tellServer(server, { ...told, to: told.from, reason }, moment, findings)
+  }
+  return verdict.factor
+}
+
 /** The checks' own words, and, for as long as a hold-down would have lasted, why there is none. */
-function upReason({ raw, earlyUntil }: ServerRecord, { now }: Moment): string {
+function upReason({ raw, earlyUntil, growAt }: ServerRecord, { now }: Moment): string {
+  if (growAt !== undefined) return `${raw.reason}; its weight wavers, and grows again later`
   if (earlyUntil === undefined || now >= earlyUntil) return raw.reason
   return `${raw.reason}; it flaps, and is up as less than half of the pool was left without it`
 }

@@ -1,6 +1,6 @@
 import type { Pool, PoolServer } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
-import type { HealthChange, HealthState, Verdict } from '../../common/model/health.ts'
+import type { HealthChange, Verdict } from '../../common/model/health.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { CALM } from './flap-damper.ts'
 import type { FlapHistory } from './flap-damper.ts'
@@ -26,6 +26,14 @@ export interface ServerRecord {
   verdict: Verdict
   flaps: FlapHistory
   upSince: MonotonicMs
+  /** Times that it lost a part of its weight while up, damped as outages are. */
+  shrinks: FlapHistory
+  /** When its factor last grew. */
+  grownSince: MonotonicMs
+  /** Its checks tell a larger factor, which is taken from then on. */
+  growAt: MonotonicMs | undefined
+  /** That has been told since it last grew. */
+  isGrowthTold: boolean
   /** The `cache` that it told while it was last up. */
   upCache: string | undefined
   /** When its verdict was last confirmed by the checks that it had before the present ones. */
@@ -131,6 +139,10 @@ export function newServer(
     raw: combine([], config.weight),
     flaps: CALM,
     upSince: moment.now,
+    shrinks: CALM,
+    grownSince: moment.now,
+    growAt: undefined,
+    isGrowthTold: false,
     upCache: saved?.upCache,
     confirmedMs: saved?.confirmedMs ?? moment.wallMs,
     heldUntil: undefined,
@@ -193,6 +205,11 @@ export function publish(
       findings,
     )
   }
+  if (!isNewState && verdict.factor !== before.factor) {
+    const [from, to] = [String(before.factor), String(verdict.factor)]
+    const reason = `${to} of its weight instead of ${from}: ${verdict.reason}`
+    tellServer(server, { event: 'server weight', from, to, reason }, moment, findings)
+  }
   const isNews =
     isNewState ||
     verdict.factor !== before.factor ||
@@ -204,7 +221,7 @@ export function publish(
 
 export function tellServer(
   server: ServerRecord,
-  told: { event: string; from: HealthState; to: HealthState; reason: string },
+  told: { event: string; from: string; to: string; reason: string },
   moment: Moment,
   findings: Findings,
 ): void {
