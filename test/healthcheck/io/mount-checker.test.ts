@@ -277,9 +277,11 @@ void t.test(
 void t.test('a state folder that cannot be written is told, and takes nothing down', async (t) => {
   const folder = openStateFolder(t.testdir({}))
   const told: string[] = []
+  let writeCount = 0
   const notes = {
     ...folder,
-    writeJson() {
+    writeJson(name: string) {
+      if (name === 'mounts.json') writeCount++
       throw new Error('read-only')
     },
   }
@@ -292,6 +294,10 @@ void t.test('a state folder that cannot be written is told, and takes nothing do
   checker.start()
   await until(checker, ({ status }) => status === 'up')
   t.same(told, ['mount up: well', 'mounts not kept: read-only'])
+  writeCount = 0
+  checker.reconfigure(config({ mounts: [mount(writable), mount('/proc')] }))
+  await until(checker, () => writeCount > 0)
+  t.equal(told.filter((each) => each.startsWith('mounts not kept')).length, 1, 'told once')
 })
 
 const noteName = (folder: string): string => {
