@@ -136,6 +136,9 @@ void t.test('a router with no usable state folder starts, and takes a drain', BE
   const changed = await ask()
   t.equal(changed.c1, 0)
   t.ok(changed.c2 > 2 * before.c2)
+  // In good order, so that the folder that stood in goes, too.
+  router.child.kill('SIGTERM')
+  await router.ended()
 })
 
 void t.test(
