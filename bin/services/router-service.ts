@@ -16,7 +16,7 @@ import type { CountersSnapshot } from '../../router/core/counters.ts'
 import { keptReturnsFile, readKeptReturns } from '../../router/core/kept-returns.ts'
 import type { KeptReturns } from '../../router/core/kept-returns.ts'
 import { tooFewOpenFiles } from '../../router/core/open-files.ts'
-import { overridesFor, readOverrides } from '../../router/core/overrides.ts'
+import { overridesFor, readOverrides, weightsInForce } from '../../router/core/overrides.ts'
 import type { Overrides } from '../../router/core/overrides.ts'
 import type { TableNote } from '../../router/io/messages.ts'
 import { Primary } from '../../router/io/primary.ts'
@@ -138,6 +138,7 @@ export class RouterService {
         ...(box?.interface !== undefined && { interface: box.interface }),
       },
     )
+    this.prober.setWeights(weightsInForce(parts.overrides))
     this.primary = new Primary(
       {
         clock: systemClock,
@@ -217,6 +218,7 @@ export class RouterService {
       this.#overrides = overrides
       this.#setup = { ...this.#setup, tables }
       this.primary.setOverrides(overrides, tables)
+      this.prober.setWeights(weightsInForce(overrides))
       try {
         this.state.writeJson(OVERRIDES_FILE, overrides)
         return undefined
@@ -319,6 +321,7 @@ export class RouterService {
     this.#overrides = overrides
     this.reloadedAtMs = systemClock.wallMs()
     this.#tls.use(setup.config.router.listeners, setup.secrets)
+    this.prober.setWeights(weightsInForce(overrides))
     this.prober.reconfigure(...checksOf(setup.config))
     await this.tables.prune(setup.tables)
   }

@@ -38,6 +38,7 @@ export function configure(
       const key = `${config.name}/${serverConfig.name}`
       const known = formerServers.get(key)
       const server = renewServer(machine, pool, serverConfig, known, moment, findings)
+      server.weight = machine.weights.get(key) ?? serverConfig.weight
       pool.servers.push(server)
       machine.servers.set(key, server)
       server.checks = targetsOf(config, serverConfig, checks).map((target) => {

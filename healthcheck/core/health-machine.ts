@@ -16,6 +16,8 @@ import { dropStale, endRun, nextStart, schedule, startDue, wantedStart } from '.
 
 export type HealthEvent =
   | { readonly type: 'configure'; readonly pools: Pools; readonly checks: Checks }
+  /** The weights in force, by `pool/server`, where they are not the configured ones. */
+  | { readonly type: 'weights'; readonly weights: ReadonlyMap<string, number> }
   | { readonly type: 'deadline' }
   | {
       readonly type: 'result'
@@ -33,6 +35,9 @@ export function step(machine: HealthMachine, event: HealthEvent, moment: Moment)
   switch (event.type) {
     case 'configure':
       configure(machine, event.pools, event.checks, moment, findings, effects)
+      break
+    case 'weights':
+      setWeights(machine, event.weights, moment, findings)
       break
     case 'deadline':
       for (const pool of machine.pools.values()) {
@@ -88,6 +93,20 @@ export function history(machine: HealthMachine, pool: string, server: string): C
   const probes = probesOf(machine, `${pool}/${server}`)
   const results = probes.flatMap((probe) => probe.results)
   return results.sort((a, b) => a.atMs - b.atMs).slice(-HISTORY)
+}
+
+/** Another share of a pool may be missing now than when its servers were damped. */
+function setWeights(
+  machine: HealthMachine,
+  weights: ReadonlyMap<string, number>,
+  moment: Moment,
+  findings: Findings,
+): void {
+  machine.weights = weights
+  for (const [key, server] of machine.servers) {
+    server.weight = weights.get(key) ?? server.config.weight
+  }
+  for (const pool of machine.pools.values()) settlePool(pool, moment, findings)
 }
 
 function takeResult(

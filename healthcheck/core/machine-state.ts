@@ -22,6 +22,8 @@ export interface HealthMachine {
   readonly pools: Map<string, PoolRecord>
   /** By `pool/server`. */
   readonly servers: Map<string, ServerRecord>
+  /** Weights that stand in for the configured ones, by `pool/server`. */
+  weights: ReadonlyMap<string, number>
   /** Verdicts of a former life, by `pool/server`, until their servers are configured. */
   readonly saved: Map<string, SavedVerdict>
   readonly due: DeadlineHeap<Probe>
@@ -90,6 +92,7 @@ export function createHealthMachine({
     probes: new Map(),
     pools: new Map(),
     servers: new Map(),
+    weights: new Map(),
     saved: new Map(saved),
     due: new DeadlineHeap(),
     waiting: [],

@@ -24,7 +24,7 @@ export function takeIn(server: ServerRecord): void {
   classify(server)
 }
 
-/** To be called when `nextPoolDeadline` has come. */
+/** To be called when `nextPoolDeadline` has come, or weights have changed. */
 export function settlePool(pool: PoolRecord, moment: Moment, findings: Findings): void {
   for (const server of [...pool.held]) settleServer(server, moment, findings)
   reviewPool(pool, moment, findings)
@@ -121,7 +121,7 @@ function isHeldDown(server: ServerRecord, moment: Moment, findings: Findings): b
   const holdMs = server.verdict.state === 'down' ? holdDownMs(server.flaps) : 0
   if (holdMs === 0) return false
   if (server.heldUntil !== undefined && moment.now >= server.heldUntil) return false
-  if (isShort(server.pool)) {
+  if (server.weight > 0 && isShort(server.pool)) {
     server.earlyUntil = server.heldUntil ?? monotonicMs(moment.now + holdMs)
     const told = { event: 'server let up early', from: 'down', to: 'up' } as const
     tellServer(server, { ...told, reason: upReason(server, moment) }, moment, findings)
@@ -209,12 +209,14 @@ function releaseWhileShort(pool: PoolRecord, moment: Moment, findings: Findings)
   }
 }
 
-/** No server is up, or those that are carry less than half of the pool's weight. */
+/** No weight is up, or less than half of the pool's: by the weights in force. */
 function isShort({ servers }: PoolRecord): boolean {
-  const up = servers.filter(({ verdict }) => verdict.state === 'up')
-  const upWeight = up.reduce((sum, { config, verdict }) => sum + config.weight * verdict.factor, 0)
-  const wholeWeight = servers.reduce((sum, { config }) => sum + config.weight, 0)
-  return up.length === 0 || upWeight * 2 < wholeWeight
+  const upWeight = servers.reduce(
+    (sum, { weight, verdict }) => sum + (verdict.state === 'up' ? weight * verdict.factor : 0),
+    0,
+  )
+  const wholeWeight = servers.reduce((sum, { weight }) => sum + weight, 0)
+  return upWeight === 0 || upWeight * 2 < wholeWeight
 }
 
 /** The last told identity stands while the server is out. */

@@ -18,6 +18,8 @@ export interface Moment {
 /** One server of one pool. Mutable: written by the health machine and the pool's own files only. */
 export interface ServerRecord {
   config: PoolServer
+  /** The weight in force: the configured one, unless an operator changed it; 0 while drained. */
+  weight: number
   pool: PoolRecord
   checks: readonly ServerCheck[]
   /** What its checks say, before damping and panic. */
@@ -133,6 +135,7 @@ export function newServer(
   }
   return {
     config,
+    weight: config.weight,
     pool,
     checks: [],
     verdict,

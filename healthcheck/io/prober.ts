@@ -26,6 +26,11 @@ export interface Prober {
   start(): void
   /** Takes over a new configuration; verdicts of unchanged servers stand. */
   reconfigure(pools: Pools, checks: Checks): void
+  /**
+   * The weights in force, by `pool/server`, where they are not the configured ones; 0 of a drained
+   * server. How much of a pool is left to serve goes by them.
+   */
+  setWeights(weights: ReadonlyMap<string, number>): void
   /** Somebody suspects the server: check it at once. A name unknown by now is ignored. */
   checkNow(pool: string, server: string): void
   /** Every server's verdict, pool by pool, in the order configured. */
@@ -187,6 +192,9 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     reconfigure(pools, checks) {
       current = { pools, checks }
       if (isStarted) configure()
+    },
+    setWeights(weights) {
+      run({ type: 'weights', weights })
     },
     checkNow(pool, server) {
       run({ type: 'checkNow', pool, server })

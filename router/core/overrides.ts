@@ -56,6 +56,11 @@ export function runtimeWeights(overrides: Overrides, pool: string): ReadonlyMap<
   )
 }
 
+/** The weights in force, by `pool/server`, where they are not the configured ones; drained: 0. */
+export function weightsInForce({ weights, drained }: Overrides): ReadonlyMap<string, number> {
+  return new Map([...Object.entries(weights), ...drained.map((key) => [key, 0] as const)])
+}
+
 /** Without what is about servers that the configuration does not have. */
 export function overridesFor(overrides: Overrides, config: Config): Overrides {
   const known = new Set(

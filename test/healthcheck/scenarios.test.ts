@@ -19,6 +19,8 @@ interface Line {
   /** From now on these servers (or `server check`) answer so. */
   readonly servers?: Record<string, Behaviour>
   readonly checkNow?: string
+  /** The weights in force, by `pool/server`, where they are not the configured ones. */
+  readonly weights?: Record<string, number>
   /** The prober ends, and begins again so many milliseconds later with the `pools` of this line. */
   readonly restart?: number
   /** Show the checks' starts too. */
@@ -65,6 +67,8 @@ function play(input: string): string {
       const configuration = { pools: Object.fromEntries(pools), checks: Object.fromEntries(checks) }
       world.send({ type: 'configure', ...configuration })
     }
+    if (line.weights !== undefined)
+      world.send({ type: 'weights', weights: new Map(Object.entries(line.weights)) })
     const [pool, server] = line.checkNow?.split('/') ?? []
     if (pool !== undefined && server !== undefined) world.send({ type: 'checkNow', pool, server })
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -63,8 +64,24 @@ async function setUp(t: Test, init: Partial<ConfigInit> = {}) {
       await delay(50)
     }
   }
-  return { start, write, ask, others, folder }
+  return { start, write, ask, others, folder, caches }
 }
+
+void t.test('a flapping cache is let up where the others are drained', BESIDE, async (t) => {
+  const { start, ask, caches } = await setUp(t)
+  const { router, admin } = await start()
+  for (const cache of ['c2', 'c3']) await admin.drain({ cache })
+  const { server, port } = caches[0]!
+  for (const backAs of ['server up', 'server up', 'server let up early']) {
+    const line = router.lineCount
+    server.closeAllConnections()
+    await once(server.close(), 'close')
+    await router.said('server down', line)
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+    await router.said(backAs, line)
+  }
+  t.match(await ask(), { c1: 60 })
+})
 
 void t.test('a drain and a weight outlive the router that took them', BESIDE, async (t) => {
   const { start, write, ask } = await setUp(t)
