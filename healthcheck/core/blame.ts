@@ -60,6 +60,9 @@ function tlsFailureInWords(message: string): string | undefined {
   return `the server says "${printable(alert)}"${TLS_HINTS[alert] ?? ''}`
 }
 
+/** A part of a weight, as people read it: at most three digits. */
+export const partInWords = (part: number): string => String(Math.round(part * 1000) / 1000)
+
 /** `500 ms`, `1.5 s`. */
 export function spanInWords(ms: number): string {
   return ms >= 1000 ? `${ms / 1000} s` : `${Math.round(ms)} ms`

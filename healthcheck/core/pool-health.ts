@@ -1,12 +1,13 @@
 import type { Verdict } from '../../common/model/health.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
-import { spanInWords } from './blame.ts'
+import { partInWords, spanInWords } from './blame.ts'
 import { holdDownMs, recordOutage } from './flap-damper.ts'
 import { endPanic, keptReason, startPanic, wouldPanic } from './panic.ts'
 import { classify, publish, setDoubtfulOutage, setHeld, tellServer } from './pool-state.ts'
 import type { Findings, Moment, PoolRecord, ServerRecord } from './pool-state.ts'
 import { combine } from './server-health.ts'
+import { dampedFactor, noteGrowth } from './weight-damper.ts'
 
 /** What the server's checks say now, and what follows for it and its pool. */
 export function settle(server: ServerRecord, moment: Moment, findings: Findings): void {
@@ -79,7 +80,7 @@ function settleUp(server: ServerRecord, moment: Moment, findings: Findings): voi
   setHeld(server, undefined)
   if (verdict.state !== 'up') server.upSince = moment.now
   const voidReason = server.checks.find((c) => c.source.voidReason !== undefined)?.source.voidReason
-  const factor = dampedFactor(server, moment, findings)
+  const factor = factorInForce(server, moment, findings)
   const news: Partial<Verdict> =
     voidReason === undefined
       ? { state: 'up', factor, reason: upReason(server, moment), held: 'no' }
@@ -141,38 +142,36 @@ function isHeldDown(server: ServerRecord, moment: Moment, findings: Findings): b
   return true
 }
 
-/** A part that was lost again and again comes back as late as a server that flaps. */
-function dampedFactor(server: ServerRecord, moment: Moment, findings: Findings): number {
-  const { raw, verdict, growAt } = server
-  const { now } = moment
-  if (verdict.state !== 'up' || raw.factor <= verdict.factor) {
-    server.growAt = undefined
-    if (verdict.state === 'up' && raw.factor < verdict.factor)
-      server.shrinks = recordOutage(server.shrinks, server.grownSince, now)
+/** The factor in force from now on; where a larger one is held back, that is told once. */
+function factorInForce(server: ServerRecord, moment: Moment, findings: Findings): number {
+  const { raw, verdict, weightDamping, pool } = server
+  if (verdict.state !== 'up') {
+    noteGrowth(weightDamping, moment.now)
     return raw.factor
   }
-  const holdMs = isShort(server.pool) ? 0 : holdDownMs(server.shrinks)
-  if (holdMs === 0 || (growAt !== undefined && now >= growAt)) {
-    server.growAt = undefined
-    server.isGrowthTold = false
-    server.grownSince = now
-    return raw.factor
-  }
-  server.growAt ??= monotonicMs(now + holdMs)
-  if (!server.isGrowthTold) {
-    server.isGrowthTold = true
+  const told = { inForce: verdict.factor, told: raw.factor, isShort: isShort(pool) }
+  const factor = dampedFactor(weightDamping, told, moment.now)
+  if (weightDamping.growAt !== undefined && !weightDamping.isHoldTold) {
+    weightDamping.isHoldTold = true
     const reason =
-      `its checks tell ${raw.factor} of its weight again (${raw.reason}), but it shrank again and ` +
-      `again: kept at ${verdict.factor} until they have told more for ${spanInWords(holdMs)}`
-    const told = { event: 'server weight held', from: String(verdict.factor) } as const
-    tellServer(server, { ...told, to: told.from, reason }, moment, findings)
+      `its checks tell ${partInWords(raw.factor)} of its weight again (${raw.reason}), but it ` +
+      `shrank again and again: ${keptFactor(server)}`
+    const kept = partInWords(factor)
+    const held = { event: 'server weight held', from: kept, to: kept } as const
+    tellServer(server, { ...held, reason }, moment, findings)
   }
-  return verdict.factor
+  return factor
 }
 
+const keptFactor = ({ verdict, weightDamping }: ServerRecord): string =>
+  `kept at ${partInWords(verdict.factor)} until they have told more for ` +
+  spanInWords(holdDownMs(weightDamping.losses))
+
 /** The checks' own words, and, for as long as a hold-down would have lasted, why there is none. */
-function upReason({ raw, earlyUntil, growAt }: ServerRecord, { now }: Moment): string {
-  if (growAt !== undefined) return `${raw.reason}; its weight wavers, and grows again later`
+function upReason(server: ServerRecord, { now }: Moment): string {
+  const { raw, earlyUntil, weightDamping } = server
+  if (weightDamping.growAt !== undefined)
+    return `${raw.reason}; ${partInWords(raw.factor)} of its weight, ${keptFactor(server)}`
   if (earlyUntil === undefined || now >= earlyUntil) return raw.reason
   return `${raw.reason}; it flaps, and is up as less than half of the pool was left without it`
 }
@@ -209,13 +208,17 @@ function releaseWhileShort(pool: PoolRecord, moment: Moment, findings: Findings)
   }
 }
 
-/** No weight is up, or less than half of the pool's: by the weights in force. */
+/**
+ * No weight is up, or less than half of what the pool has: of the weights in force, the parts that
+ * are told where checks pass (a pool all of which is loaded is not short), else all of it.
+ */
 function isShort({ servers }: PoolRecord): boolean {
-  const upWeight = servers.reduce(
-    (sum, { weight, verdict }) => sum + (verdict.state === 'up' ? weight * verdict.factor : 0),
-    0,
-  )
-  const wholeWeight = servers.reduce((sum, { weight }) => sum + weight, 0)
+  let upWeight = 0
+  let wholeWeight = 0
+  for (const { weight, verdict, raw } of servers) {
+    if (verdict.state === 'up') upWeight += weight * verdict.factor
+    wholeWeight += weight * (raw.state === 'up' ? raw.factor : 1)
+  }
   return upWeight === 0 || upWeight * 2 < wholeWeight
 }
 

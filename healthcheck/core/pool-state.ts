@@ -2,12 +2,15 @@ import type { Pool, PoolServer } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { HealthChange, Verdict } from '../../common/model/health.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
+import { partInWords } from './blame.ts'
 import { CALM } from './flap-damper.ts'
 import type { FlapHistory } from './flap-damper.ts'
 import type { ProbeHealth } from './probe-health.ts'
 import type { SavedVerdict } from './saved-verdicts.ts'
 import { combine } from './server-health.ts'
 import type { RawVerdict } from './server-health.ts'
+import { newWeightDamping } from './weight-damper.ts'
+import type { WeightDamping } from './weight-damper.ts'
 
 /** The time of a step on both clocks: monotonic for decisions, wall for what people read. */
 export interface Moment {
@@ -28,14 +31,7 @@ export interface ServerRecord {
   verdict: Verdict
   flaps: FlapHistory
   upSince: MonotonicMs
-  /** Times that it lost a part of its weight while up, damped as outages are. */
-  shrinks: FlapHistory
-  /** When its factor last grew. */
-  grownSince: MonotonicMs
-  /** Its checks tell a larger factor, which is taken from then on. */
-  growAt: MonotonicMs | undefined
-  /** That has been told since it last grew. */
-  isGrowthTold: boolean
+  readonly weightDamping: WeightDamping
   /** The `cache` that it told while it was last up. */
   upCache: string | undefined
   /** When its verdict was last confirmed by the checks that it had before the present ones. */
@@ -142,10 +138,7 @@ export function newServer(
     raw: combine([], config.weight),
     flaps: CALM,
     upSince: moment.now,
-    shrinks: CALM,
-    grownSince: moment.now,
-    growAt: undefined,
-    isGrowthTold: false,
+    weightDamping: newWeightDamping(moment.now),
     upCache: saved?.upCache,
     confirmedMs: saved?.confirmedMs ?? moment.wallMs,
     heldUntil: undefined,
@@ -209,7 +202,7 @@ export function publish(
     )
   }
   if (!isNewState && verdict.factor !== before.factor) {
-    const [from, to] = [String(before.factor), String(verdict.factor)]
+    const [from, to] = [partInWords(before.factor), partInWords(verdict.factor)]
     const reason = `${to} of its weight instead of ${from}: ${verdict.reason}`
     tellServer(server, { event: 'server weight', from, to, reason }, moment, findings)
   }
