@@ -266,10 +266,16 @@ export class SourceReader {
       return blank(first)
     }
     const word = this.#choice({ 'x-kind': 'choice', 'x-words': words }, named, [...path, by])
-    const chosen = schema['x-variants'][named.kind === 'scalar' ? named.text : '']
-    return chosen === undefined || typeof word !== 'string'
-      ? blank(first)
-      : this.read(chosen, node, path)
+    const text = named.kind === 'scalar' ? named.text : ''
+    const chosen = schema['x-variants'][text]
+    if (chosen !== undefined && typeof word === 'string') return this.read(chosen, node, path)
+    // Refused, and told: the other keys are looked at as those of what was probably meant.
+    const meant = nearest(text, words)
+    if (named.kind !== 'scalar' || meant === undefined) return blank(first)
+    const mended = node.entries.map((entry) =>
+      entry.node === named ? { ...entry, node: { ...named, text: meant, value: meant } } : entry,
+    )
+    return this.read(schema['x-variants'][meant]!, { ...node, entries: mended }, path)
   }
 }
 

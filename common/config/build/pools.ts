@@ -1,4 +1,5 @@
-import { parseEndpoint } from '../../net/address.ts'
+import { formatEndpoint, parseEndpoint } from '../../net/address.ts'
+import type { Endpoint } from '../../net/address.ts'
 import type { Box, CheckConfig, Pool, PoolServer } from '../config.ts'
 import { quote } from '../problem.ts'
 import { hasRange, matchNames } from '../ranges.ts'
@@ -85,36 +86,39 @@ function ownServers(
   for (const [key, text] of source) {
     const names = expandAt([...path, key], key, context, true)
     const texts = expandWith(names, [...path, key], text, key, context)
-    for (const [index, endpointText] of texts.entries()) {
-      const server = ownServer(names[index]!, endpointText, [...path, key], context)
-      if (server === undefined) continue
-      const owner = owners.get(`${server.address} ${String(server.port)}`)
-      if (servers.has(server.name))
-        context.keyProblem([...path, key], `The server ${quote(server.name)} is there twice`)
-      else if (owner !== undefined) {
-        context.problem(
-          [...path, key],
-          `The address ${quote(endpointText)} of ${quote(server.name)} is already that of ${quote(owner)}`,
-        )
-      } else servers.set(server.name, server)
-      owners.set(`${server.address} ${String(server.port)}`, owner ?? server.name)
+    for (const [index, name] of names.entries()) {
+      const endpoint = ownEndpoint(texts[index], [...path, key], context)
+      if (servers.has(name))
+        context.keyProblem([...path, key], `The server ${quote(name)} is there twice`)
+      // Others may speak of one whose address was refused: it is there all the same.
+      else servers.set(name, { name, ...(endpoint ?? REFUSED), weight: 1 })
+      if (endpoint === undefined) continue
+      const place = formatEndpoint(endpoint)
+      const owner = owners.get(place)
+      owners.set(place, owner ?? name)
+      if (owner === undefined || owner === name) continue
+      context.problem(
+        [...path, key],
+        `The address ${quote(texts[index]!)} of ${quote(name)} is already that of ${quote(owner)}`,
+      )
     }
   }
   return [...servers.values()]
 }
 
-function ownServer(
-  name: string,
-  text: string,
+const REFUSED: Endpoint = { address: '', port: 0 }
+
+/** undefined: refused, and told. */
+function ownEndpoint(
+  text: string | undefined,
   path: Path,
   context: BuildContext,
-): PoolServer | undefined {
+): Endpoint | undefined {
+  if (text === undefined) return undefined
   const endpoint = parseEndpoint(text)
-  if (endpoint === undefined) {
+  if (endpoint === undefined)
     context.problem(path, `${label(path)} makes ${quote(text)}, not an address and port`)
-    return undefined
-  }
-  return { name, ...endpoint, weight: 1 }
+  return endpoint
 }
 
 function withWeights(
@@ -157,6 +161,24 @@ function checksOf(
         `The check ${quote(name)} has no port and the pool has none either: give one of them a port`,
       )
     }
+    if (check?.type === 'script' && check.dynamic) lookAtDynamic(name, servers, here, context)
   }
   return names
 }
+
+/** What a dynamic check tells counts as a part of the server's weight. */
+function lookAtDynamic(
+  check: string,
+  servers: readonly PoolServer[],
+  path: Path,
+  context: BuildContext,
+): void {
+  const coarse = servers.find(({ weight }) => weight > 0 && weight < FINE_WEIGHT)
+  if (coarse === undefined) return
+  context.warning(
+    path,
+    `The check ${quote(check)} is dynamic: it tells a weight of 0 to 253, which counts up to that of the server, and ${quote(coarse.name)} has ${coarse.weight}: give the servers weights like 100`,
+  )
+}
+
+const FINE_WEIGHT = 10
