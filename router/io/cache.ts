@@ -167,9 +167,4 @@ export class CachePool {
     const sum = weights.reduce((total, weight) => total + weight, 0)
     this.budget.setHeaviestShare(sum === 0 ? 0 : Math.max(...weights) / sum)
   }
-
-  /** If every cache that is up is suspect, none is: there is nobody better to ask. */
-  get isSuspicionVoid(): boolean {
-    return !this.caches.some((cache) => cache.isUp && !cache.suspicion.isSuspect)
-  }
 }

@@ -398,10 +398,9 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     return place
   }
 
+  /** Nobody better is left: a suspect one may still answer. */
   #chooseSuspect(): number {
-    const { chooser, pool } = this.#group!
-    if (!pool.isSuspicionVoid) return -1
-    const place = chooser.next(this.#isTriedOrFull)
+    const place = this.#group!.chooser.next(this.#isTriedOrFull)
     if (place >= 0) this.#noteChoice(place)
     return place
   }

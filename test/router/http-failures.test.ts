@@ -36,6 +36,33 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(
+    `${means}: a retry goes to a suspect cache where nobody better is left`,
+    async (t) => {
+      // No trial is let through: a check of the photo port is there.
+      const ground = await layGround(t, [answers('a'), answers('b')], {
+        isPlain,
+        check: 'type: http, path: /',
+      })
+      const { edge, origins } = ground
+      const users = [await homeOf(ground, 0), await homeOf(ground, 1)]
+      const reset = (s: { resetAndDestroy(): unknown }) => s.resetAndDestroy()
+      origins[1]!.script = reset
+      for (let i = 0; i < 3; i++) await ask(edge.port, get(`/u/${users[1]}/p`))
+      t.strictSame(edge.suspects, ['caches/c1'])
+      origins[1]!.script = answers('b')
+      origins[0]!.script = reset
+      t.equal(bodyOf((await ask(edge.port, get(`/u/${users[0]}/p`))).text), 'b')
+      t.match((await logOf(ground)).at(-1), {
+        status: 200,
+        rank: 1,
+        attempts: 2,
+        fallback: 'retry',
+      })
+      t.end()
+    },
+  )
+
   void t.test(`${means}: where every cache is suspect, none is`, async (t) => {
     // A check of the photo port is there: nothing but its verdict clears, and no trial is let through.
     const ground = await layGround(t, [answers('a'), answers('b')], {

@@ -243,13 +243,14 @@ for (const [means, isPlain] of TRANSPORTS) {
   void t.test(`${means}: a whole photo has its limit, whatever it waits for`, async (t) => {
     const ground = await layGround(t, [() => undefined], {
       isPlain,
-      group: 'timeouts: { photo: 150ms }',
+      group: 'timeouts: { photo: 500ms }',
     })
     const { edge, origins } = ground
+    const large = whole(Buffer.alloc(20_000_000))
     t.match((await ask(edge.port, get('/u/1/p'))).text, /^HTTP\/1.1 504 /)
     origins[0]!.script = (s) => s.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')
     t.equal(bodyOf((await ask(edge.port, get('/u/1/p'))).text), 'abc')
-    origins[0]!.script = (s) => s.write(whole(Buffer.alloc(20_000_000)))
+    origins[0]!.script = (s) => s.write(large)
     const slow = dial(edge.port, get('/u/1/p'))
     slow.socket.pause()
     await until(() => edge.counters.global[GLOBAL.requests] === 3)
