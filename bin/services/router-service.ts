@@ -51,7 +51,7 @@ export type ReloadResult =
   | { readonly ok: false; readonly problems: readonly string[] }
 
 const EVENTS_KEPT = 500
-const SECRETS_POLL_MS = 2_000
+const POLL_MS = 2_000
 const OVERRIDES_FILE = 'overrides.json'
 const RETURNS_FILE = 'returns.json'
 
@@ -84,6 +84,7 @@ export class RouterService {
   #overrides: Overrides
   /** As text; undefined: it could not be written. */
   #keptReturns: string | undefined = ''
+  #areOverridesOwed = false
   /** Reloads and overrides, one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -165,7 +166,8 @@ export class RouterService {
     this.#tls.use(config.router.listeners, parts.setup.secrets)
     this.#poll = setInterval(() => {
       this.#pollSecrets()
-    }, SECRETS_POLL_MS)
+      this.#keepOwedOverrides()
+    }, POLL_MS)
   }
 
   get config(): Config & { readonly router: RouterConfig } {
@@ -219,13 +221,9 @@ export class RouterService {
       this.#setup = { ...this.#setup, tables }
       this.primary.setOverrides(overrides, tables)
       this.prober.setWeights(weightsInForce(overrides))
-      try {
-        this.state.writeJson(OVERRIDES_FILE, overrides)
-        return undefined
-      } catch (error) {
-        this.#tell('overrides not kept', OVERRIDES_FILE, sentence(error))
-        return sentence(error)
-      }
+      const reason = this.#keepOverrides()
+      if (reason !== undefined) this.#tell('overrides not kept', OVERRIDES_FILE, reason)
+      return reason
     })
   }
 
@@ -244,6 +242,7 @@ export class RouterService {
     this.isDraining = true
     clearInterval(this.#poll)
     await this.primary.stop(this.config.router.drainDeadlineMs)
+    this.#keepOwedOverrides()
     this.prober.stop()
     await this.tables.close()
   }
@@ -328,6 +327,24 @@ export class RouterService {
 
   #pass({ verdict }: HealthChange): void {
     this.primary.setVerdicts([verdict])
+  }
+
+  /** Why not; undefined: they are. */
+  #keepOverrides(): string | undefined {
+    try {
+      this.state.writeJson(OVERRIDES_FILE, this.#overrides)
+      this.#areOverridesOwed = false
+      return undefined
+    } catch (error) {
+      this.#areOverridesOwed = true
+      return sentence(error)
+    }
+  }
+
+  /** What could not be written when it was said is written once there is room. */
+  #keepOwedOverrides(): void {
+    if (!this.#areOverridesOwed || this.#keepOverrides() !== undefined) return
+    this.#tell('overrides kept', OVERRIDES_FILE, `${this.state.path} can be written again`)
   }
 
   /** Writes them where they have changed; a failure is told once until it succeeds again. */

@@ -66,7 +66,7 @@ export interface ProberInit {
   readonly localAddress?: string
   /** The box's own interface: while it has no carrier no server is blamed. */
   readonly interface?: string
-  /** Keeps the verdicts over a restart; its directory must exist. */
+  /** Keeps the verdicts over a restart; its directory is made where it is missing. */
   readonly stateFile?: string
 }
 

@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { decodeVerdicts, encodeVerdicts } from '../core/saved-verdicts.ts'
 import type { LocatedVerdict, SavedVerdict } from '../core/saved-verdicts.ts'
 
@@ -31,6 +32,7 @@ export function createVerdictStore(
   async function write(text: string): Promise<void> {
     isWriting = true
     try {
+      await mkdir(dirname(file), { recursive: true, mode: FOLDER_MODE })
       await writeFile(draft, text, { mode: 0o640 })
       await rename(draft, file)
       isFailing = false
@@ -60,6 +62,7 @@ export function createVerdictStore(
       waiting = undefined
       try {
         const last = `${draft}.last`
+        mkdirSync(dirname(file), { recursive: true, mode: FOLDER_MODE })
         writeFileSync(last, encodeVerdicts(located, wallMs), { mode: 0o640 })
         renameSync(last, file)
       } catch (error) {
@@ -68,3 +71,5 @@ export function createVerdictStore(
     },
   }
 }
+
+const FOLDER_MODE = 0o750

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Verdict } from '../../../common/model/health.ts'
@@ -47,7 +47,9 @@ void t.test('the last save wins, and the file is whole', async (t) => {
 
 void t.test('a file that cannot be written is told once', async (t) => {
   const told: string[] = []
-  const store = createVerdictStore(join(t.testdir({}), 'none', 'verdicts.json'), (reason) => {
+  // No folder takes a file's place, whoever makes it.
+  const file = join(t.testdir({ state: '' }), 'state', 'verdicts.json')
+  const store = createVerdictStore(file, (reason) => {
     told.push(reason)
   })
   store.saveNow(located(1), 0)
@@ -55,5 +57,8 @@ void t.test('a file that cannot be written is told once', async (t) => {
   while (told.length === 0) await new Promise((resolve) => setImmediate(resolve))
   store.saveNow(located(1), 0)
   t.equal(told.length, 1)
-  t.match(told[0], /^cannot keep the verdicts in .*verdicts\.json: ENOENT/)
+  t.match(told[0], /^cannot keep the verdicts in .*verdicts\.json: (EEXIST|ENOTDIR)/)
+  rmSync(join(file, '..'))
+  store.saveNow(located(0.5), 1000)
+  t.equal(store.load(1000).get('caches/c1')?.factor, 0.5, 'and kept once there can be a folder')
 })

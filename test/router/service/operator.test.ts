@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -153,6 +153,10 @@ void t.test('a router with no usable state folder starts, and takes a drain', BE
   const changed = await ask()
   t.equal(changed.c1, 0)
   t.ok(changed.c2 > 2 * before.c2)
+  unlinkSync(join(folder, 'r.state'))
+  await said('overrides kept')
+  const kept = readFileSync(join(folder, 'r.state/overrides.json'), 'utf8')
+  t.strictSame(JSON.parse(kept), { drained: ['caches/c1'], weights: { 'caches/c2': 9 } })
   // In good order, so that the folder that stood in goes, too.
   router.child.kill('SIGTERM')
   await router.ended()
