@@ -148,7 +148,10 @@ void t.test('a state file that cannot be written is told, and the checks go on',
   await rig.change(is('c1', 'up'))
   const isTold = () => rig.events.find(({ event }) => event === 'verdicts not kept')
   while (isTold() === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
-  t.match(isTold(), { subject: stateFile, reason: /^cannot keep the verdicts in .*(EEXIST|ENOTDIR)/ })
+  t.match(isTold(), {
+    subject: stateFile,
+    reason: /^cannot keep the verdicts in .*(EEXIST|ENOTDIR)/,
+  })
   answers.isWell = false
   await rig.change(is('c1', 'down'))
 })
