@@ -231,7 +231,7 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.match((await ask(edge.port, post('x'))).text, /^HTTP\/1.1 504 /)
     t.match((await ask(edge.port, post('xyz').slice(0, -1))).text, /^HTTP\/1.1 408 /)
     origins[0]!.script = (s) => {
-      s.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')
+      s.write('HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nabc')
       const drip = setInterval(() => s.write('x'), 100)
       s.on('close', () => {
         clearInterval(drip)
