@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
+import { reasonOf } from '../../common/runtime/config-file.ts'
 import { encodeJpeg, withComment } from './jpeg.ts'
 import { paintLandscape } from './picture.ts'
 
@@ -67,7 +68,7 @@ function listJpegFiles(source: string): string[] {
   try {
     names = fs.readdirSync(source, { recursive: true, encoding: 'utf8' })
   } catch (error) {
-    throw new ApplianceError('DEMO_NO_PHOTOS', `Cannot read --photos ${source}: ${String(error)}`)
+    throw new ApplianceError('DEMO_NO_PHOTOS', `Cannot read the folder --photos ${source}: ${reasonOf(error)}`)
   }
   return names
     .filter((name) => /\.jpe?g$/i.test(name))
