@@ -3,13 +3,18 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import type { Config, Pool } from '../common/config/config.ts'
 import { isPerBox } from '../common/config/named-files.ts'
 import type { NamedFile } from '../common/config/named-files.ts'
+import { quote } from '../common/config/problem.ts'
 import { reasonOf } from '../common/runtime/config-file.ts'
+import { findUser } from '../healthcheck/io/script-file.ts'
 import { parseShardTable } from '../router/core/shard-table.ts'
 
 /** What is wrong with a file that the configuration names. */
 export interface FileFinding {
   readonly named: NamedFile
-  /** `missing`: it cannot be opened (another box may have it); `wrong`: what it holds is no use. */
+  /**
+   * `missing`: it cannot be opened, or the user is not there (another box may have it); `wrong`:
+   * what it holds is no use.
+   */
   readonly kind: 'missing' | 'wrong'
   /** A sentence with the file's name. */
   readonly message: string
@@ -27,29 +32,24 @@ export function inspectFiles(
 }
 
 function inspectFile(named: NamedFile, pools: Config['pools']): readonly FileFinding[] {
-  const unusable = openable(named)
-  if (unusable !== undefined) {
-    return [
-      {
-        named,
-        kind: 'missing',
-        message: `The file ${shown(named.file)} cannot be used: ${unusable}`,
-      },
-    ]
-  }
+  const missing = missingIn(named)
+  if (missing !== undefined) return [{ named, kind: 'missing', message: missing }]
   const wrong = contentFaults(named, pools).map((fault): FileFinding => {
     return { named, kind: 'wrong', message: `The file ${shown(named.file)} is no use: ${fault}` }
   })
   return wrong.slice(0, 20)
 }
 
-function openable({ file, use }: NamedFile): string | undefined {
+function missingIn({ file, use }: NamedFile): string | undefined {
+  const unusable = (reason: string) => `The file ${shown(file)} cannot be used: ${reason}`
   try {
     const mode = use.type === 'program' ? constants.X_OK : constants.R_OK
     accessSync(file, mode)
-    return statSync(file).isFile() ? undefined : 'it is no regular file'
+    if (!statSync(file).isFile()) return unusable('it is no regular file')
+    if (use.type !== 'users' || findUser(use.user) !== undefined) return undefined
+    return `There is no user ${quote(use.user)} in ${file} to run the script as`
   } catch (error) {
-    return reasonOf(error)
+    return unusable(reasonOf(error))
   }
 }
 
@@ -57,6 +57,7 @@ function contentFaults({ file, use }: NamedFile, pools: Config['pools']): readon
   try {
     switch (use.type) {
       case 'program':
+      case 'users':
         return []
       case 'secret':
         return readFileSync(file, 'utf8').trim() === '' ? ['it is empty'] : []

@@ -10,6 +10,8 @@ export type FileUse =
   | { readonly type: 'shards'; readonly pool: string }
   | { readonly type: 'secret' }
   | { readonly type: 'program' }
+  /** The file of users: it must have this one, by name or number. */
+  | { readonly type: 'users'; readonly user: string }
 
 /** A file that the configuration names and that must be there before a part starts. */
 export interface NamedFile {
@@ -30,10 +32,13 @@ export function namedFiles(config: Config, box?: string, part?: Part): readonly 
   for (const each of parts) {
     if (part !== undefined && each !== part) continue
     const named = box === undefined ? config : forBox(config, box, each)
-    for (const file of filesOf(named, each))
-      if (file.file !== '') files.set(`${file.use.type} ${file.file}`, file)
+    for (const file of filesOf(named, each)) if (file.file !== '') files.set(keyOf(file), file)
   }
   return [...files.values()]
+}
+
+function keyOf({ file, use }: NamedFile): string {
+  return `${use.type} ${use.type === 'users' ? use.user : file}`
 }
 
 /** Whether the name is a pattern still: which file it means depends on the box. */
@@ -118,14 +123,17 @@ function directorFiles(config: Config): readonly NamedFile[] {
   return files
 }
 
-/** The scripts of the checks that some pool uses. */
+/** The scripts, and who runs them, of the checks that some pool uses. */
 function checkFiles({ checks, pools }: Config): readonly NamedFile[] {
   const used = new Set(Object.values(pools).flatMap((pool) => pool.checks))
-  return Object.values(checks).flatMap((check) =>
-    check.type === 'script' && used.has(check.name)
-      ? program(check.command, ['checks', check.name, 'command'])
-      : [],
-  )
+  return Object.values(checks).flatMap((check) => {
+    if (check.type !== 'script' || !used.has(check.name)) return []
+    const path = ['checks', check.name]
+    return [
+      ...program(check.command, [...path, 'command']),
+      ...users(check.user, [...path, 'user']),
+    ]
+  })
 }
 
 function alertFiles({ alerts }: Config): readonly NamedFile[] {
@@ -142,4 +150,10 @@ const secret = (file: string, path: Path): NamedFile => ({ file, use: { type: 's
 function program(command: readonly string[], path: Path): readonly NamedFile[] {
   const [file = ''] = command
   return file.startsWith('/') ? [{ file, use: { type: 'program' }, path }] : []
+}
+
+/** A name that could not be read is blank. */
+function users(user: string | undefined, path: Path): readonly NamedFile[] {
+  if (user === undefined || user === '') return []
+  return [{ file: '/etc/passwd', use: { type: 'users', user }, path }]
 }

@@ -70,16 +70,6 @@ export function parseConfig(text: string, init: ParseInit): ParsedConfig {
   }
   const reader = new SourceReader(report)
   const read = reader.read(configSchema as unknown as SchemaNode, root, []) as SourceConfig
-  const context = new BuildContext(
-    init.folder ?? folderOf(init.file),
-    (path, message, isWarning, isKey) => {
-      const problem = source.problemAt(reader.placeOf(path, isKey), message)
-      ;(isWarning ? warnings : problems).push(problem)
-    },
-  )
-  const config = buildConfig(read, context)
-  const problemAt = (path: Path, message: string) => source.problemAt(reader.placeOf(path), message)
-  if (problems.length === 0) return { ok: true, config, warnings: ordered(warnings), problemAt }
   const isSound = (section: keyof Config) => {
     const index = root.entries.findIndex(({ key }) => key === section)
     const [from, to] = [root.entries[index], root.entries[index + 1]].map(
@@ -92,6 +82,17 @@ export function parseConfig(text: string, init: ParseInit): ParsedConfig {
         (to === undefined || inFileOrder(problem, to) < 0),
     )
   }
+  const context = new BuildContext(
+    init.folder ?? folderOf(init.file),
+    (path, message, isWarning, isKey) => {
+      const problem = source.problemAt(reader.placeOf(path, isKey), message)
+      ;(isWarning ? warnings : problems).push(problem)
+    },
+    isSound,
+  )
+  const config = buildConfig(read, context)
+  const problemAt = (path: Path, message: string) => source.problemAt(reader.placeOf(path), message)
+  if (problems.length === 0) return { ok: true, config, warnings: ordered(warnings), problemAt }
   const readable = { config, problemAt, isSound }
   return { ok: false, problems: ordered(problems), warnings: ordered(warnings), readable }
 }

@@ -1,6 +1,12 @@
 /** A longer answer to a check fails, whatever it says: nobody waits for its end. */
 export const LONGEST_BODY_BYTES = 16 * 1024 * 1024
 
+/** So much of a body is kept for text, regex and JSON; the rest is only counted and digested. */
+export const LOOKED_AT_BYTES = 256 * 1024
+
+/** The file that the mount check writes and deletes; a leftover of a killed process is written over. */
+export const PROBE_FILE = '.photoedge-check'
+
 /** `unknown`: no check has finished yet; the server is not used. */
 export type HealthState = 'unknown' | 'up' | 'down'
 

@@ -1,4 +1,5 @@
 import type { HttpCheckConfig, PhotoCheckConfig } from '../../common/config/config.ts'
+import { LOOKED_AT_BYTES } from '../../common/model/health.ts'
 import { printable, spanInWords } from './blame.ts'
 import { NOTHING_TOLD } from './outcome.ts'
 import type { NotPassed, Outcome, Told } from './outcome.ts'
@@ -16,9 +17,6 @@ export interface Answer {
   readonly latencyMs: number
   readonly lateMs: number
 }
-
-/** So much of a body is kept for text, regex and JSON; the rest is only counted and digested. */
-export const LOOKED_AT_BYTES = 256 * 1024
 
 /** Does the answer pass? `regex` is the check's own, compiled. */
 export function judgeAnswer(

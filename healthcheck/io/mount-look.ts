@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { MountConfig } from '../../common/config/config.ts'
+import { PROBE_FILE } from '../../common/model/health.ts'
 import { isToken } from '../core/kept-mounts.ts'
 import { isReadOnly, mountAt, parseMountInfo } from '../core/mount-info.ts'
 import type { MountEntry } from '../core/mount-info.ts'
@@ -56,8 +57,6 @@ export function lookAtMount(config: MountConfig): MountReport {
   }
 }
 
-/** The file that is written and deleted; a leftover of a killed process is written over. */
-export const PROBE_FILE = '.photoedge-check'
 /** Holds the cache's identity. No dot in front: whoever empties the cache takes it along. */
 export const TOKEN_FILE = 'photoedge-cache-id'
 

@@ -113,6 +113,36 @@ void t.test('check: exit 0 and one line, or exit 1 and a line for each problem',
   }
 })
 
+void t.test('check: the user of a script, as a file that may be missing', async (t) => {
+  const user = 'no-such-user'
+  const folder = t.testdir({
+    'edge.yaml': `edge: lab
+boxes: { r: { address: 10.0.0.1 }, c: { address: 10.0.0.2 } }
+pools: { caches: { servers: { c0: "10.0.1.1:80" }, check: [known, numbered, unknown] } }
+router:
+  boxes: r
+  listen: [{ address: "10.0.0.1:80" }]
+  groups: { photos: { user: { query: u }, pool: caches } }
+mountcheck: { boxes: c, mounts: [{ path: /srv }] }
+checks:
+  known: { type: script, command: /bin/sh, user: root }
+  numbered: { type: script, command: /bin/sh, user: 0 }
+  unknown: { type: script, command: /bin/sh, user: ${user} }
+  unused: { type: script, command: /bin/sh, user: ${user}-either }
+`,
+  })
+  const file = `${folder}/edge.yaml`
+  const told = `There is no user "${user}" in /etc/passwd to run the script as\n`
+  const [any, router, cache] = await runAll(
+    ['check', '-c', file],
+    ['check', '-c', file, '--box', 'r'],
+    ['check', '-c', file, '--box', 'c'],
+  )
+  t.match(any, { code: 0, stderr: `${file}:12:52: warning: ${told}` })
+  t.match(router, { code: 1, stderr: `${file}:12:52: ${told}` })
+  t.match(cache, { code: 0, stderr: '' })
+})
+
 void t.test('missing files', async (t) => {
   const folder = t.testdir({})
   cpSync(EXAMPLES, folder, { recursive: true })

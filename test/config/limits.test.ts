@@ -48,6 +48,19 @@ void t.test('a line may be as long as it likes: what stands side by side is not 
   t.end()
 })
 
+void t.test('what a body is to contain must fit into what is looked at of it', (t) => {
+  const told = (text: string) =>
+    problemsOf(`edge: lab
+boxes: { r: { address: 10.0.0.1 } }
+checks: { c: { type: http, body: { contains: "${text}" } } }
+`)
+  t.same(told('x'.repeat(256 * 1024)), [])
+  t.match(told('ä'.repeat(128 * 1024) + 'x'), [
+    /^3: checks\.c\.body\.contains is "ä+\.\.\.", 262145 bytes long, [^"]+: write a shorter one$/,
+  ])
+  t.end()
+})
+
 const NESTED: Readonly<Record<string, string>> = {
   brackets: '['.repeat(300),
   'dashes of one line': '- '.repeat(300),

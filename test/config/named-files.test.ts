@@ -6,7 +6,7 @@ import { parseConfig } from '../../common/config/parse-config.ts'
 const EDGE = `edge: lab
 boxes: { r: { address: 10.0.0.1 }, d: { address: 10.0.0.2 }, c: { address: 10.0.0.3 } }
 pools:
-  caches: { servers: { c0: "10.0.1.1:80" }, check: probe }
+  caches: { servers: { c0: "10.0.1.1:80" }, check: [probe, again] }
 router:
   boxes: r
   listen: [{ address: "0.0.0.0:443", tls: [{ certificate: cdn.pem, key: cdn.key }], ticketKeys: tickets }]
@@ -23,21 +23,23 @@ mountcheck:
   mounts: [{ path: /srv }]
   scripts: [{ command: ./mounts.sh }]
 checks:
-  probe: { type: script, command: [./probe.sh, "{address}"] }
-  unused: { type: script, command: ./unused.sh }
+  probe: { type: script, command: [./probe.sh, "{address}"], user: nobody }
+  again: { type: script, command: ./probe.sh, user: daemon }
+  unused: { type: script, command: ./unused.sh, user: games }
 alerts: { exec: { command: ./alert.sh }, zabbix: { server: "10.0.0.7:10051", psk: { identity: i, key: "{box}.psk" } } }
 admin: { token: "{box}.token" }
 `
 
-const ROUTER = ['cdn.pem', 'cdn.key', 'shards.txt', 'tickets', 'probe.sh', 'alert.sh']
-const DIRECTOR = ['peers.key', 'notify.sh', 'udp.key', '/usr/bin/true', 'probe.sh', 'alert.sh']
+const PROBE = ['probe.sh', 'nobody', 'daemon']
+const ROUTER = ['cdn.pem', 'cdn.key', 'shards.txt', 'tickets', ...PROBE, 'alert.sh']
+const DIRECTOR = ['peers.key', 'notify.sh', 'udp.key', '/usr/bin/true', ...PROBE, 'alert.sh']
 
 void t.test('a box, or a part, is told of the files that it needs', (t) => {
   const parsed = parseConfig(EDGE, { file: 'edge.yaml', folder: '/etc' })
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
   const names = (box?: string, part?: Part) =>
     namedFiles(parsed.config, box, part)
-      .map(({ file }) => file.replace(/^\/etc\//, ''))
+      .map(({ file, use }) => (use.type === 'users' ? use.user : file.replace(/^\/etc\//, '')))
       .sort()
   t.strictSame(names('r'), [...ROUTER, 'r.psk', 'r.token'].sort())
   t.strictSame(names('r', 'router'), names('r'))

@@ -1,5 +1,6 @@
+import { LOOKED_AT_BYTES } from '../../model/health.ts'
 import type { CheckConfig, HttpCheckConfig } from '../config.ts'
-import { quote } from '../problem.ts'
+import { listOf, quote } from '../problem.ts'
 import { judgeRegex } from '../regex-judge.ts'
 import { label } from '../read-source.ts'
 import type { Path } from '../read-source.ts'
@@ -8,6 +9,9 @@ import { formatDuration } from '../units.ts'
 import type { BuildContext } from './context.ts'
 
 const DEFAULT_TIMEOUT_MS = 500
+/** Answers that end with their head (RFC 9112 section 6.3). */
+const BODILESS = [204, 304]
+const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
 /** The checks with their own defaults: intervals from the interval, deadlines from the timeout. */
 export function buildChecks(
@@ -126,6 +130,14 @@ function httpCheck(
       `${label(path)} has body and the method "HEAD", whose answer has none: take GET`,
     )
   }
+  const body = bodyOf(entry.body, [...path, 'body'], context)
+  const isBodiless = status.length > 0 && status.every((code) => BODILESS.includes(code))
+  if (isBodiless && body !== undefined && !mayBeEmpty(body)) {
+    context.keyProblem(
+      [...path, 'body'],
+      `${label(path)} has body and the status ${listOf(status.map(String))}, and such an answer has none: take out the body or take another status`,
+    )
+  }
   return {
     type,
     ...timing,
@@ -139,7 +151,19 @@ function httpCheck(
     reuse,
     timeouts: deadlinesOf(entry.timeouts, timing.timeoutMs, path, context),
     header: Object.fromEntries(entry.header),
-    body: bodyOf(entry.body, [...path, 'body'], context),
+    body,
+  }
+}
+
+/** Whether no body at all is right, too; an expression that is refused itself is not judged. */
+function mayBeEmpty(body: NonNullable<HttpCheckConfig['body']>): boolean {
+  switch (body.type) {
+    case 'contains':
+      return false
+    case 'sha256':
+      return body.digest === SHA256_OF_NOTHING
+    case 'regex':
+      return judgeRegex(body.regex) !== undefined || new RegExp(body.regex).test('')
   }
 }
 
@@ -184,7 +208,17 @@ function bodyOf(
   const given = [body.contains, body.regex, body.sha256].filter((value) => value !== undefined)
   if (given.length !== 1)
     context.problem(path, `${label(path)} wants exactly one of contains, regex and sha256`)
-  if (body.contains !== undefined) return { type: 'contains', text: body.contains }
+  if (body.contains !== undefined) {
+    const length = new TextEncoder().encode(body.contains).length
+    if (length > LOOKED_AT_BYTES) {
+      const here = [...path, 'contains']
+      context.problem(
+        here,
+        `${label(here)} is ${quote(body.contains)}, ${length} bytes long, and of a body the first ${LOOKED_AT_BYTES} are looked at: write a shorter one`,
+      )
+    }
+    return { type: 'contains', text: body.contains }
+  }
   if (body.sha256 !== undefined) return { type: 'sha256', digest: body.sha256 }
   if (body.regex === undefined) return undefined
   const fault = judgeRegex(body.regex)

@@ -1,3 +1,4 @@
+import type { Config } from '../config.ts'
 import { nearest } from '../nearest.ts'
 import { listOf, quote } from '../problem.ts'
 import { resolvePath } from '../paths.ts'
@@ -8,13 +9,17 @@ import type { Path } from '../read-source.ts'
 export class BuildContext {
   readonly #folder: string
   readonly #say: (path: Path, message: string, isWarning: boolean, isKey: boolean) => void
+  /** Whether a section has no problem so far. */
+  readonly isSound: (section: keyof Config) => boolean
 
   constructor(
     folder: string,
     say: (path: Path, message: string, isWarning: boolean, isKey: boolean) => void,
+    isSound: (section: keyof Config) => boolean,
   ) {
     this.#folder = folder
     this.#say = say
+    this.isSound = isSound
   }
 
   /** A fault: the configuration is refused. */
