@@ -77,8 +77,8 @@ function refuseOptions(options: readonly string[], path: Path, context: BuildCon
   options.forEach((option, index) => {
     const fault = optionFault(option, earlier)
     const here = [...path, index]
-    if (fault !== undefined) context.problem(here, `${label(here)} is ${quote(option)}${fault}`)
-    earlier.add(option)
+    if (fault === undefined) earlier.add(option)
+    else context.problem(here, `${label(here)} is ${quote(option)}${fault}`)
   })
 }
 
@@ -93,7 +93,7 @@ function optionFault(option: string, earlier: ReadonlySet<string>): string | und
 }
 
 function oppositesOf(option: string): readonly string[] {
-  if (option === 'relatime') return ['noatime', 'norelatime']
+  if (option === 'relatime') return ['noatime']
   if (option === 'noatime') return ['relatime']
   return [`no${option}`, ...(option.startsWith('no') ? [option.slice(2)] : [])]
 }
