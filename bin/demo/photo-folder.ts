@@ -68,7 +68,10 @@ function listJpegFiles(source: string): string[] {
   try {
     names = fs.readdirSync(source, { recursive: true, encoding: 'utf8' })
   } catch (error) {
-    throw new ApplianceError('DEMO_NO_PHOTOS', `Cannot read the folder --photos ${source}: ${reasonOf(error)}`)
+    throw new ApplianceError(
+      'DEMO_NO_PHOTOS',
+      `Cannot read the folder --photos ${source}: ${reasonOf(error)}`,
+    )
   }
   return names
     .filter((name) => /\.jpe?g$/i.test(name))
