@@ -133,6 +133,8 @@ export const RouterStatusSchema = Type.Object(
     connections: Type.Number(),
     workerRestarts: Type.Integer(),
     caches: Type.Array(CacheStatusSchema),
+    /** As configured; `workers` has those that live, also one that drains beside its successor. */
+    workerCount: Type.Integer(),
     workers: Type.Array(WorkerStatusSchema),
     listeners: Type.Array(ListenerStatusSchema),
     /** The latest, newest first; at most 20 (all that are kept: `/events`). */

@@ -89,6 +89,7 @@ export class ServiceControl implements RouterControl {
       connections: global[GLOBAL.connectionsActive] ?? 0,
       workerRestarts: primary.restartCount,
       caches: this.#caches(),
+      workerCount: config.router.workers,
       workers: this.#workers(),
       listeners: config.router.listeners.map(({ name, tls, proxyProtocol }) => ({
         name,

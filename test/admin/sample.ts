@@ -39,6 +39,7 @@ export const sampleStatus: RouterStatus = {
   errorPct: 0.1,
   connections: 9,
   workerRestarts: 0,
+  workerCount: 1,
   caches: [
     sampleCache,
     {

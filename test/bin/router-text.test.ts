@@ -47,6 +47,12 @@ void t.test('in a file nothing is cut, and several pools are told apart', (t) =>
   t.end()
 })
 
+void t.test('workers that are dead are missed in the count', (t) => {
+  const [line] = statusText({ ...sampleStatus, workerCount: 2, workers: [] }, 0, Infinity)
+  t.match(line, / 0 of 2 workers ready, /)
+  t.end()
+})
+
 void t.test('a cache that takes its users back in steps says how far it is, and why', (t) => {
   const returning = { sharePct: 40, untilMs: 36_000, reason: 'no check tells' }
   const cache = { ...sampleCache, factor: 0.4, returning }
