@@ -146,13 +146,13 @@ export class ServiceControl implements RouterControl {
   }
 
   simulate(request: SimulateRequest): Promise<Outcome<Simulation>> {
-    const { config, tableNotes } = this.#service
+    const { config } = this.#service
     return simulateOutage(
       {
         config,
         standing: this.#standings(),
         shardTables: this.#shards.maps,
-        slotTable: (servers) => slotTableOf(tableNotes, servers),
+        slotTable: async (servers) => slotTableOf(await this.#service.restoredTables(), servers),
         measured:
           this.#telemetry.requestsPerSecond() > 0
             ? (pool, server) => this.#telemetry.server(pool, server).requestsPerSecond

@@ -79,7 +79,7 @@ export class RouterService {
   readonly #log: Log
   readonly #tls: TlsContexts
   readonly #poll: NodeJS.Timeout
-  #areTablesToldElsewhere = false
+  #tablesToldIn: string | undefined
   #setup: RouterSetup
   #overrides: Overrides
   /** As text; undefined: it could not be written. */
@@ -97,11 +97,14 @@ export class RouterService {
     const state = openStateFolder(statePath(plan.config))
     requireAccessLog(plan.config)
     const overrides = overridesFor(readOverrides(state.readJson(OVERRIDES_FILE)), plan.config)
-    const tables = createTableBuilder(state.file('tables'))
+    let service: RouterService | undefined
+    const tables = createTableBuilder(state.file('tables'), (before, after, reason) => {
+      service?.tellLost(before.file, `${reason}: written anew as ${after.file}`)
+    })
     try {
       const notes = await buildTables(tables, plan.config, overrides)
       const setup = { ...plan, box: init.box, generation: 1, tables: notes }
-      const service = new RouterService(init, { tls, state, tables, setup, overrides, listener })
+      service = new RouterService(init, { tls, state, tables, setup, overrides, listener })
       for (const warning of plan.warnings) service.#log.warn({ warning }, 'configuration warning')
       service.#lookAtOpenFiles()
       service.#lookAtTables()
@@ -152,6 +155,7 @@ export class RouterService {
         onReturns: (returns) => {
           this.#keepReturns(returns)
         },
+        restoreTables: (notes) => this.#restoreTables(notes),
         ...parts.listener,
       },
       {
@@ -186,12 +190,17 @@ export class RouterService {
     return this.#setup.tables
   }
 
+  /** The tables in use, for who is to read their files: those that are gone are written anew. */
+  restoredTables(): Promise<readonly TableNote[]> {
+    return this.#restoreTables(this.#setup.tables)
+  }
+
   /** Starts the checks and the workers; resolves when the workers serve. */
   async serve(): Promise<void> {
     this.prober.start()
     this.primary.setVerdicts(this.prober.verdicts())
     await this.primary.start()
-    await this.tables.prune(this.#setup.tables)
+    await this.#inTurn(() => this.tables.prune(this.#setup.tables))
   }
 
   /** Reads the configuration again. A wrong one is refused whole: then nothing has changed. */
@@ -215,7 +224,7 @@ export class RouterService {
   override(change: (overrides: Overrides) => Overrides): Promise<string | undefined> {
     return this.#inTurn(async () => {
       const overrides = change(this.#overrides)
-      const tables = await buildTables(this.tables, this.config, overrides)
+      const tables = await buildTables(this.tables, this.config, overrides, this.#setup.tables)
       this.#lookAtTables()
       this.#overrides = overrides
       this.#setup = { ...this.#setup, tables }
@@ -255,6 +264,11 @@ export class RouterService {
     void this.tables.close()
   }
 
+  /** A table's file was found to be gone or damaged. */
+  tellLost(file: string, reason: string): void {
+    this.#tell('table lost', file, reason)
+  }
+
   /** Writes an event down where log, metrics and status find it. */
   report(event: EdgeEvent): void {
     this.events.add(event)
@@ -276,7 +290,7 @@ export class RouterService {
       requireAccessLog(plan.config)
       tables = await buildTables(this.tables, plan.config, overrides)
       movedPct = await measureMoved(
-        { config: this.config, overrides: this.#overrides, tables: this.#setup.tables },
+        { config: this.config, overrides: this.#overrides, tables: await this.restoredTables() },
         { config: plan.config, overrides, tables },
       )
     } catch (error) {
@@ -371,11 +385,23 @@ export class RouterService {
 
   #lookAtTables(): void {
     const { elsewhere } = this.tables
-    if (elsewhere === undefined || this.#areTablesToldElsewhere) return
-    this.#areTablesToldElsewhere = true
+    if (elsewhere === undefined || elsewhere.folder === this.#tablesToldIn) return
     const { folder, reason } = elsewhere
+    this.#tablesToldIn = folder
     const path = this.state.file('tables')
     this.#tell('tables not kept', path, `${reason}: until a restart they lie in ${folder}`)
+  }
+
+  async #restoreTables(notes: readonly TableNote[]): Promise<readonly TableNote[]> {
+    try {
+      const restored: TableNote[] = []
+      for (const note of notes) restored.push({ ...note, ...(await this.tables.restore(note)) })
+      this.#lookAtTables()
+      return restored
+    } catch (error) {
+      this.tellLost(this.state.file('tables'), sentence(error))
+      return notes
+    }
   }
 
   #pollSecrets(): void {

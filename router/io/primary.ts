@@ -39,6 +39,8 @@ export interface PrimaryComponents {
   readonly onStats: (worker: number, incarnation: number, snapshot: CountersSnapshot) => void
   /** Its last counters stand; there will be no more. */
   readonly onGone: (worker: number, incarnation: number) => void
+  /** The tables again, each in a file that holds it where that can be had; never rejects. */
+  readonly restoreTables: (tables: readonly TableNote[]) => Promise<readonly TableNote[]>
   /** The returns of caches have changed: for `PrimaryInit.returns` of a next life. */
   readonly onReturns: (returns: KeptReturns) => void
 }
@@ -83,6 +85,8 @@ export class Primary {
   #overrides: Overrides
   #isStopping = false
   #keeping: NodeJS.Timeout | undefined
+  /** Since the last death the tables' files have been looked at. */
+  #restoring: Promise<void> = Promise.resolve()
   #restartCount = 0
   #onChange: (() => void)[] = []
 
@@ -154,7 +158,8 @@ export class Primary {
     this.#broadcastVerdicts([])
     const names = new Set(placesOf(setup).map(placeName))
     const left = [...this.#groups.values()].filter(({ name }) => !names.has(name))
-    for (const worker of this.#workers) if (worker.state !== 'draining') this.#configure(worker)
+    for (const worker of this.#workers)
+      if (worker.isIntroduced && worker.state !== 'draining') this.#configure(worker)
     this.#resize()
     await this.#until(() => this.#areReady())
     for (const group of left) group.refuse()
@@ -265,7 +270,7 @@ export class Primary {
   #receive(worker: WorkerProcess, message: WorkerMessage): void {
     switch (message.type) {
       case 'hello':
-        this.#introduce(worker)
+        void this.#introduce(worker)
         return
       case 'ready':
         worker.generation = message.generation
@@ -288,9 +293,11 @@ export class Primary {
     }
   }
 
-  #introduce(worker: WorkerProcess): void {
-    // It was told to stop before it could listen to anything.
-    if (worker.state === 'draining') return
+  async #introduce(worker: WorkerProcess): Promise<void> {
+    await this.#restoring
+    // It was told to stop before it could listen to anything, or ended.
+    if (worker.state !== 'starting') return
+    worker.isIntroduced = true
     const verdicts = [...this.#verdicts.values()]
     const { tables } = this.#setup
     worker.send({ type: 'overrides', overrides: this.#overrides, tables })
@@ -380,13 +387,27 @@ export class Primary {
   #replace(index: number, delayMs: number): void {
     this.#restartCount++
     if (delayMs === 0) {
-      this.#fork(index)
+      this.#forkSuccessor(index)
       return
     }
     this.#later(delayMs, () => {
       const isMissing = ![...this.#workers].some((worker) => worker.index === index)
-      if (!this.#isStopping && isMissing && index < workerCount(this.#setup)) this.#fork(index)
+      if (!this.#isStopping && isMissing && index < workerCount(this.#setup))
+        this.#forkSuccessor(index)
     })
+  }
+
+  /** Unlike the first workers, it may come long after the tables were written. */
+  #forkSuccessor(index: number): void {
+    this.#restoring = this.#restoring.then(() => this.#restoreTables())
+    this.#fork(index)
+  }
+
+  async #restoreTables(): Promise<void> {
+    const { tables } = this.#setup
+    const restored = await this.#components.restoreTables(tables)
+    // Others that came meanwhile were looked at when they were built.
+    if (this.#setup.tables === tables) this.#setup = { ...this.#setup, tables: restored }
   }
 
   #closeRest(): void {

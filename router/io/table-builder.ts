@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import type { WeightedServer } from '../core/rendezvous.ts'
 import type { ShardTableProblem } from '../core/shard-table.ts'
-import type { TableAnswer, TableJob } from './table-worker.ts'
+import type { TableAnswer, TableFolders, TableJob, TableSource } from './table-worker.ts'
 
 /** A table on disk, as the primary tells the workers of it. */
 export interface TableFile {
@@ -26,15 +26,20 @@ export class ShardTableError extends ApplianceError {
 
 /** Builds tables in a thread of its own, so that no event loop is held by it. */
 export interface TableBuilder {
-  /** Since a table could not be written into the folder: where they lie, and why. */
+  /** Since a table could not be written into the folder: where it lies, and why. */
   readonly elsewhere: { readonly folder: string; readonly reason: string } | undefined
-  /** The slots' table for these servers; built once for equal servers. */
+  /** The slots' table for these servers; built once for equal servers, and restored after that. */
   buildSlots(servers: readonly WeightedServer[]): Promise<TableFile>
   /**
    * The searchable form of a shard table's file; read anew at each call. Rejects with
    * `ShardTableError` where the file has mistakes.
    */
   buildShards(file: string, servers: readonly string[]): Promise<TableFile>
+  /**
+   * The table's file as it is now: where it is gone or damaged, it is written anew, perhaps into
+   * another folder. For tables of this builder that were not pruned.
+   */
+  restore(table: TableFile): Promise<TableFile>
   /** Removes all tables from the folder but these; leaves that for later while one is built. */
   prune(kept: readonly TableFile[]): Promise<void>
   /** Ends the thread; what is under way is rejected. */
@@ -44,6 +49,19 @@ export interface TableBuilder {
 /** Tables, and drafts that a killed builder left. */
 const TABLE_NAME = /^[0-9a-f]{32}\.(slots|shards)(\.\d+-\d+)?$/
 
+/** A table as it was written last, and what it can be written from again. */
+interface Written {
+  readonly table: TableFile
+  readonly source: TableSource
+}
+
+type WrittenAnswer = Extract<TableAnswer, { type: 'written' }>
+
+/** `Omit` for each member of the union. */
+type UnnumberedJob = {
+  [K in TableJob['type']]: Omit<Extract<TableJob, { type: K }>, 'id'>
+}[TableJob['type']]
+
 interface Pending {
   readonly resolve: (file: TableFile) => void
   readonly reject: (error: ApplianceError) => void
@@ -52,14 +70,20 @@ interface Pending {
 
 /**
  * A builder that writes into `folder`, which it makes when it needs it; where that cannot be
- * written, into a folder of its own among the temporary ones, which goes with it.
+ * written, into a folder of its own among the temporary ones, which goes with it. `onLost` hears
+ * of each file that had to be written anew, with what was wrong with the one before.
  */
-export function createTableBuilder(folder: string): TableBuilder {
+export function createTableBuilder(
+  folder: string,
+  onLost: (before: TableFile, after: TableFile, reason: string) => void = () => undefined,
+): TableBuilder {
   let thread: Worker | undefined
   let lastId = 0
   let elsewhere: TableBuilder['elsewhere']
   const pending = new Map<number, Pending>()
   const built = new Map<string, Promise<TableFile>>()
+  /** By digest. */
+  const written = new Map<string, Written>()
 
   const fail = (reason: string): void => {
     thread = undefined
@@ -68,9 +92,18 @@ export function createTableBuilder(folder: string): TableBuilder {
     pending.clear()
   }
 
+  const keep = ({ file, digest, source, lost, ...rest }: WrittenAnswer): TableFile => {
+    elsewhere = rest.elsewhere ?? elsewhere
+    const before = written.get(digest)?.table
+    const table = before?.file === file ? before : { file, digest }
+    written.set(digest, { table, source })
+    if (before !== undefined && lost !== undefined) onLost(before, table, lost)
+    return table
+  }
+
   const start = (): Worker => {
     const worker = new Worker(new URL('./table-worker.ts', import.meta.url), {
-      workerData: { folder },
+      workerData: { folder, otherFolder: elsewhere?.folder } satisfies TableFolders,
       name: 'tables',
     })
     worker.on('message', (answer: TableAnswer) => {
@@ -80,8 +113,7 @@ export function createTableBuilder(folder: string): TableBuilder {
       if (job === undefined) return
       switch (answer.type) {
         case 'written':
-          elsewhere ??= answer.elsewhere
-          job.resolve({ file: answer.file, digest: answer.digest })
+          job.resolve(keep(answer))
           return
         case 'refused':
           job.reject(new ShardTableError(job.subject, answer.problems))
@@ -101,10 +133,7 @@ export function createTableBuilder(folder: string): TableBuilder {
     return worker
   }
 
-  const run = (
-    job: { [K in TableJob['type']]: Omit<Extract<TableJob, { type: K }>, 'id'> }[TableJob['type']],
-    subject: string,
-  ): Promise<TableFile> =>
+  const run = (job: UnnumberedJob, subject: string): Promise<TableFile> =>
     new Promise((resolve, reject) => {
       thread ??= start()
       thread.ref()
@@ -113,6 +142,13 @@ export function createTableBuilder(folder: string): TableBuilder {
       thread.postMessage({ ...job, id } satisfies TableJob)
     })
 
+  const restore = async (table: TableFile): Promise<TableFile> => {
+    const known = written.get(table.digest)
+    if (known === undefined) return table
+    const { table: last, source } = known
+    return run({ type: 'restore', ...last, source }, `the table ${last.file} anew`)
+  }
+
   return {
     get elsewhere() {
       return elsewhere
@@ -120,7 +156,7 @@ export function createTableBuilder(folder: string): TableBuilder {
     buildSlots(servers) {
       const key = JSON.stringify(servers.map(({ name, weight }) => [name, weight]))
       const known = built.get(key)
-      if (known !== undefined) return known
+      if (known !== undefined) return known.then(restore)
       const table = run(
         { type: 'slots', servers: servers.map(({ name, weight }) => ({ name, weight })) },
         `the slot table of ${servers.length} servers`,
@@ -132,19 +168,24 @@ export function createTableBuilder(folder: string): TableBuilder {
     buildShards(file, servers) {
       return run({ type: 'shards', file, servers }, file)
     },
+    restore,
     async prune(kept) {
-      const files = new Set(kept.map(({ file }) => file))
+      const digests = new Set(kept.map(({ digest }) => digest))
       for (const [key, table] of built) {
-        const file = await table.then((t) => t.file).catch(() => '')
-        if (!files.has(file)) built.delete(key)
+        const digest = await table.then((t) => t.digest).catch(() => '')
+        if (!digests.has(digest)) built.delete(key)
       }
+      // What is being built is not in the list yet.
+      if (pending.size === 0)
+        for (const digest of written.keys()) if (!digests.has(digest)) written.delete(digest)
       const folders = elsewhere === undefined ? [folder] : [folder, elsewhere.folder]
       for (const each of folders) {
         for (const name of await readdir(each).catch(() => [])) {
-          const isKept = !TABLE_NAME.test(name) || files.has(join(each, name))
-          // What is being built is not in the list yet. One that cannot be removed does no harm.
-          if (!isKept && pending.size === 0)
-            await rm(join(each, name), { force: true }).catch(() => undefined)
+          const file = join(each, name)
+          const isKept =
+            !TABLE_NAME.test(name) || [...written.values()].some(({ table }) => table.file === file)
+          // One that cannot be removed does no harm.
+          if (!isKept && pending.size === 0) await rm(file, { force: true }).catch(() => undefined)
         }
       }
     },

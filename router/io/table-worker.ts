@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import {
   closeSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -11,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parentPort, threadId, workerData } from 'node:worker_threads'
 import type { WeightedServer } from '../core/rendezvous.ts'
 import { encodeShardTable, parseShardTable } from '../core/shard-table.ts'
@@ -27,6 +28,20 @@ export type TableJob =
       readonly file: string
       readonly servers: readonly string[]
     }
+  /** Looks whether the file still holds its table, and writes that anew where not. */
+  | {
+      readonly id: number
+      readonly type: 'restore'
+      readonly file: string
+      readonly digest: string
+      readonly source: TableSource
+    }
+
+/** What a table that was written once can be written from again. */
+export type TableSource =
+  | { readonly type: 'slots'; readonly servers: readonly WeightedServer[] }
+  /** Its very bytes, in shared memory: the file that it was read from may have changed since. */
+  | { readonly type: 'shards'; readonly bytes: Uint8Array }
 
 export type TableAnswer =
   | {
@@ -34,6 +49,9 @@ export type TableAnswer =
       readonly type: 'written'
       readonly file: string
       readonly digest: string
+      readonly source: TableSource
+      /** Restored: what was wrong with its file. */
+      readonly lost?: string
       /** The folder cannot be written, and why: `file` lies in this one, made for it. */
       readonly elsewhere?: { readonly folder: string; readonly reason: string }
     }
@@ -44,7 +62,14 @@ export type TableAnswer =
     }
   | { readonly id: number; readonly type: 'failed'; readonly reason: string }
 
-const { folder } = workerData as { readonly folder: string }
+export interface TableFolders {
+  readonly folder: string
+  /** Private, and made when the first one cannot be written. */
+  readonly otherFolder: string | undefined
+}
+
+const { folder, ...others } = workerData as TableFolders
+let { otherFolder } = others
 
 parentPort?.on('message', (job: TableJob) => {
   parentPort?.postMessage(answer(job))
@@ -53,50 +78,78 @@ parentPort?.on('message', (job: TableJob) => {
 function answer(job: TableJob): TableAnswer {
   const { id } = job
   try {
-    if (job.type === 'slots') {
-      const table = buildSlotTable(job.servers)
-      return { id, ...write(new Uint8Array(table.buffer), 'slots') }
+    switch (job.type) {
+      case 'slots':
+        return { id, type: 'written', ...write({ type: 'slots', servers: job.servers }) }
+      case 'shards': {
+        const parsed = parseShardTable(readFileSync(job.file, 'utf8'), job.servers)
+        if (!parsed.ok) return { id, type: 'refused', problems: parsed.problems }
+        const bytes = sharedCopy(encodeShardTable(parsed.table))
+        return { id, type: 'written', ...write({ type: 'shards', bytes }) }
+      }
+      case 'restore':
+        return { id, type: 'written', ...restore(job) }
     }
-    const parsed = parseShardTable(readFileSync(job.file, 'utf8'), job.servers)
-    if (!parsed.ok) return { id, type: 'refused', problems: parsed.problems }
-    return { id, ...write(encodeShardTable(parsed.table), 'shards') }
   } catch (cause) {
     return { id, type: 'failed', reason: (cause as Error).message }
   }
 }
 
-type Written = Omit<Extract<TableAnswer, { type: 'written' }>, 'id'>
+function sharedCopy(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
+  copy.set(bytes)
+  return copy
+}
 
-/** Private, and made when the folder cannot be written. */
-let otherFolder: string | undefined
+type Written = Omit<Extract<TableAnswer, { type: 'written' }>, 'id' | 'type'>
+
+function restore({ file, digest, source }: Extract<TableJob, { type: 'restore' }>): Written {
+  const lost = faultOf(file, digest)
+  if (lost === undefined) return { file, digest, source }
+  return { lost, ...write(source) }
+}
 
 /** A table that is there already needs no room. One that cannot be kept still has to be used. */
-function write(bytes: Uint8Array, kind: string): Written {
+function write(source: TableSource): Written {
+  const bytes =
+    source.type === 'slots' ? new Uint8Array(buildSlotTable(source.servers).buffer) : source.bytes
   const digest = digestOf(bytes)
   // Named by its content: a file that a worker is about to read never changes under it.
-  const name = `${digest.slice(0, 32)}.${kind}`
+  const name = `${digest.slice(0, 32)}.${source.type}`
   const file = join(folder, name)
-  if (holds(file, digest)) return { type: 'written', file, digest }
+  if (faultOf(file, digest) === undefined) return { file, digest, source }
   try {
     mkdirSync(folder, { recursive: true })
     writeWhole(file, bytes)
-    return { type: 'written', file, digest }
+    return { file, digest, source }
   } catch (cause) {
     const { message: reason } = cause as Error
-    otherFolder ??= mkdtempSync(join(tmpdir(), 'photoedge-tables-'))
-    const other = join(otherFolder, name)
-    writeWhole(other, bytes)
-    return { type: 'written', file: other, digest, elsewhere: { folder: otherFolder, reason } }
+    const other = writeElsewhere(name, bytes)
+    return { file: other, digest, source, elsewhere: { folder: dirname(other), reason } }
   }
 }
 
+function writeElsewhere(name: string, bytes: Uint8Array): string {
+  if (otherFolder === undefined || !isOurs(otherFolder))
+    otherFolder = mkdtempSync(join(tmpdir(), 'photoedge-tables-'))
+  const file = join(otherFolder, name)
+  writeWhole(file, bytes)
+  return file
+}
+
+/** Temporary folders are cleaned by age: then anybody may have made another of that name. */
+const isOurs = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.()
+
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
-function holds(file: string, digest: string): boolean {
+/** Why the file does not hold what it should; undefined: it does. */
+function faultOf(file: string, digest: string): string | undefined {
   try {
-    return digestOf(readFileSync(file)) === digest
-  } catch {
-    return false
+    const found = digestOf(readFileSync(file))
+    return found === digest ? undefined : `its digest is ${found} instead of ${digest}`
+  } catch (cause) {
+    return (cause as Error).message
   }
 }
 

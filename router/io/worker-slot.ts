@@ -38,6 +38,8 @@ export class WorkerProcess {
   readonly #wallMs: number
   state: WorkerView['state'] = 'starting'
   generation = 0
+  /** It was told all that there is; from then on it is told what changes. */
+  isIntroduced = false
   lateMs = 0
   snapshot: CountersSnapshot | undefined
   /** `listener place` of each socket that it was given. */

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { tableShardMap } from '../../../router/core/shard-table.ts'
@@ -133,6 +141,74 @@ void t.test('a table that is there already is used; a damaged one is written ane
   t.ok(await loadSlotTable(await third.buildSlots(one)))
   t.equal(third.elsewhere, undefined)
   await third.close()
+})
+
+void t.test('a table whose file is gone or damaged is written anew, and told', async (t) => {
+  const folder = t.testdir({ 'shards.txt': '1-5 cache-1\n' })
+  const lost: string[] = []
+  const builder = createTableBuilder(join(folder, 'tables'), (before, after, reason) => {
+    t.strictSame(after, before, 'where it was')
+    lost.push(reason)
+  })
+  t.teardown(() => builder.close())
+  const slots = await builder.buildSlots(one)
+  const shards = await builder.buildShards(join(folder, 'shards.txt'), ['cache-0', 'cache-1'])
+  // What it was read from may be wrong by then.
+  writeFileSync(join(folder, 'shards.txt'), 'x')
+  const { ino } = statSync(slots.file)
+  t.strictSame([await builder.restore(slots), await builder.restore(shards)], [slots, shards])
+  t.strictSame(await builder.buildSlots(one), slots)
+  t.equal(statSync(slots.file).ino, ino, 'one that is whole is left alone')
+
+  rmSync(join(folder, 'tables'), { recursive: true })
+  t.strictSame(await builder.buildSlots(one), slots)
+  t.ok(await loadSlotTable(slots))
+  t.strictSame(await builder.restore(shards), shards)
+  t.ok(await loadShardTable(shards))
+
+  for (const { file } of [slots, shards]) {
+    const bytes = readFileSync(file)
+    bytes[bytes.length - 1]! ^= 1
+    writeFileSync(file, bytes)
+  }
+  await builder.prune([slots, shards])
+  t.strictSame([await builder.restore(slots), await builder.restore(shards)], [slots, shards])
+  t.ok(await loadSlotTable(slots))
+  t.ok(await loadShardTable(shards))
+  t.match(lost, [/^ENOENT/, /^ENOENT/, /^its digest is /, /^its digest is /])
+  t.equal(builder.elsewhere, undefined)
+})
+
+void t.test('a table is restored elsewhere, and once more where that is cleaned', async (t) => {
+  const folder = t.testdir({})
+  const moves: { from: string; to: string }[] = []
+  const builder = createTableBuilder(join(folder, 'tables'), (before, after) => {
+    moves.push({ from: before.file, to: after.file })
+  })
+  const first = await builder.buildSlots(one)
+  rmSync(join(folder, 'tables'), { recursive: true })
+  writeFileSync(join(folder, 'tables'), '')
+  const second = await builder.buildSlots(one)
+  t.ok(await loadSlotTable(second))
+  t.match(builder.elsewhere?.reason, /^EEXIST/)
+  const other = builder.elsewhere?.folder ?? ''
+  await builder.prune([first])
+  t.strictSame(await builder.restore(first), second, 'who knows the former place finds the new one')
+
+  rmSync(other, { recursive: true })
+  const third = await builder.restore(first)
+  t.ok(await loadSlotTable(third))
+  t.not(builder.elsewhere?.folder, other)
+  t.strictSame(moves, [
+    { from: first.file, to: second.file },
+    { from: second.file, to: third.file },
+  ])
+
+  rmSync(join(folder, 'tables'))
+  rmSync(third.file)
+  t.strictSame(await builder.restore(first), first, 'back where it belongs')
+  await builder.close()
+  t.notOk(existsSync(builder.elsewhere?.folder ?? ''))
 })
 
 void t.test('closing rejects what is under way, and a later job gets a new thread', async (t) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -157,6 +157,54 @@ void t.test('a router with no usable state folder starts, and takes a drain', BE
   await said('overrides kept')
   const kept = readFileSync(join(folder, 'r.state/overrides.json'), 'utf8')
   t.strictSame(JSON.parse(kept), { drained: ['caches/c1'], weights: { 'caches/c2': 9 } })
+  // In good order, so that the folder that stood in goes, too.
+  router.child.kill('SIGTERM')
+  await router.ended()
+})
+
+void t.test('a worker that dies is replaced though the tables are gone', BESIDE, async (t) => {
+  const { start, ask, folder } = await setUp(t, { workers: 2 })
+  const { router, admin } = await start()
+  const before = await ask()
+  const tables = join(folder, 'r.state', 'tables')
+  const kill = async () => {
+    const line = router.lineCount
+    const [worker = 0] = router.workers()
+    process.kill(worker, 'SIGKILL')
+    await router.said('worker died', line)
+    return line
+  }
+
+  rmSync(join(folder, 'r.state'), { recursive: true })
+  let line = await kill()
+  t.match(await router.said('table lost', line), { level: 'warn', reason: /^ENOENT.*written anew/ })
+  t.strictSame(await ask(), before, 'photos come again, each from where it came')
+
+  for (const name of readdirSync(tables)) writeFileSync(join(tables, name), 'x')
+  line = await kill()
+  t.match(await router.said('table lost', line), { reason: /^its digest is .*written anew/ })
+  t.strictSame(await ask(), before)
+
+  // Nothing can be written there any more.
+  rmSync(join(folder, 'r.state'), { recursive: true })
+  writeFileSync(join(folder, 'r.state'), '')
+  line = await kill()
+  const { reason = '' } = await router.said('tables not kept', line)
+  t.strictSame(await ask(), before)
+
+  const [, other = ''] = / they lie in (.*)$/.exec(reason) ?? []
+  rmSync(other, { recursive: true })
+  line = await kill()
+  await router.said('table lost', line)
+  t.strictSame(await ask(), before)
+  const { workerRestarts, workerCount, workers } = await admin.status()
+  t.match([workerRestarts, workerCount], [4, 2], 'no successor died of it')
+  t.strictSame(new Set(workers.map(({ state }) => state)), new Set(['ready']))
+
+  rmSync(join(folder, 'r.state'))
+  await admin.reload({})
+  await admin.simulate({ down: ['c1'] })
+  t.strictSame(await ask(), before)
   // In good order, so that the folder that stood in goes, too.
   router.child.kill('SIGTERM')
   await router.ended()
