@@ -42,8 +42,8 @@ async function setUp(t: Test, init: Partial<ConfigInit> = {}) {
       server.close()
     }
   })
-  const start = async () => {
-    const router = new RouterProcess(file)
+  const start = async (environment = {}) => {
+    const router = new RouterProcess(file, { environment })
     routers.push(router)
     await router.said('router serves')
     const admin = new AdminClient(join(folder, 'r.sock'))
@@ -209,6 +209,29 @@ void t.test('a worker that dies is replaced though the tables are gone', BESIDE,
   router.child.kill('SIGTERM')
   await router.ended()
 })
+
+void t.test(
+  'where no table can be written anew, a drain is taken all the same',
+  BESIDE,
+  async (t) => {
+    const { start, ask, folder } = await setUp(t)
+    const { router, admin } = await start({ TMPDIR: join(folder, 'no-folder') })
+    const state = join(folder, 'r.state')
+    rmSync(state, { recursive: true })
+    writeFileSync(state, '')
+    await admin.drain({ cache: 'c1' })
+    const drained = await ask()
+    t.match(drained, { c1: 0 }, 'the worker needs no file')
+    await t.rejects(admin.weight({ cache: 'c2', weight: 9 }), { message: /no-folder/ })
+    t.strictSame(await ask(), drained)
+
+    const line = router.lineCount
+    process.kill(router.workers()[0] ?? 0, 'SIGKILL')
+    t.match(await router.said('table lost', line), { reason: /^Cannot build .* anew: .*no-folder/ })
+    rmSync(state)
+    t.strictSame(await ask(), drained, 'once there is room, a successor comes by itself')
+  },
+)
 
 void t.test(
   'a reload that would move too many users is refused, unless it is forced',

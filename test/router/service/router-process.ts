@@ -27,11 +27,15 @@ export class RouterProcess {
   #look: (() => void)[] = []
 
   /** `openFiles`: how many it may have open at a time, its workers too. */
-  constructor(configFile: string, openFiles?: number) {
+  constructor(
+    configFile: string,
+    { openFiles, environment }: { openFiles?: number; environment?: NodeJS.ProcessEnv } = {},
+  ) {
     const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles} && `
     const args = [process.execPath, PROGRAM, 'router', '-c', configFile, '--box', 'r1']
     this.child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     })
     this.child.stdout?.on('data', (chunk: Buffer) => {
       const lines = (this.#rest + String(chunk)).split('\n')

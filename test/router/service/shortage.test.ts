@@ -36,7 +36,7 @@ void t.test('a router out of descriptors says so, and blames no cache', async (t
     ports: [port],
     maxConnections: 1000,
   })
-  const router = new RouterProcess(file, OPEN_FILES)
+  const router = new RouterProcess(file, { openFiles: OPEN_FILES })
   t.teardown(() => {
     router.kill()
     rmSync(folder, { recursive: true, force: true })
