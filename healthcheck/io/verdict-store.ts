@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { decodeVerdicts, encodeVerdicts } from '../core/saved-verdicts.ts'
 import type { LocatedVerdict, SavedVerdict } from '../core/saved-verdicts.ts'
@@ -32,7 +32,7 @@ export function createVerdictStore(
   async function write(text: string): Promise<void> {
     isWriting = true
     try {
-      await mkdir(dirname(file), { recursive: true, mode: FOLDER_MODE })
+      makeFolder(dirname(file))
       await writeFile(draft, text, { mode: 0o640 })
       await rename(draft, file)
       isFailing = false
@@ -62,7 +62,7 @@ export function createVerdictStore(
       waiting = undefined
       try {
         const last = `${draft}.last`
-        mkdirSync(dirname(file), { recursive: true, mode: FOLDER_MODE })
+        makeFolder(dirname(file))
         writeFileSync(last, encodeVerdicts(located, wallMs), { mode: 0o640 })
         renameSync(last, file)
       } catch (error) {
@@ -72,4 +72,7 @@ export function createVerdictStore(
   }
 }
 
-const FOLDER_MODE = 0o750
+/** Not its parents: where they are gone, somebody has cleared the place away. */
+function makeFolder(folder: string): void {
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o750 })
+}
