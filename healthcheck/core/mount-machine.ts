@@ -31,8 +31,10 @@ export interface MountRecord extends Watched {
   process: 'none' | 'starting' | 'late' | 'ready'
   /** Of the process's last start. */
   orderedAt: MonotonicMs
-  /** A process has died in a look since the last report. */
-  isRetried: boolean
+  /** How far the deadline of the start or look under way was put off. */
+  putOffMs: number
+  /** When a process first died in its start or in a look since the last report. */
+  retriedAt: MonotonicMs | undefined
   /** The look under way has taken longer than the deadline. */
   isOverdue: boolean
   last: MountReport | undefined
@@ -65,10 +67,14 @@ export interface MountMachine {
 export type MountEvent =
   | { readonly type: 'configure'; readonly config: MountcheckConfig }
   | { readonly type: 'deadline' }
+  /** The checker itself was late by so much: it could not have heard what came in time. */
+  | { readonly type: 'late'; readonly lateMs: number }
   /** The process that was to be started waits for looks. */
   | { readonly type: 'ready'; readonly path: string }
   /** It has ended, or can't be started: `how` in words. */
   | { readonly type: 'gone'; readonly path: string; readonly how: string }
+  /** None is started, as one of an earlier life still hangs with the mount: `how` in words. */
+  | { readonly type: 'blocked'; readonly path: string; readonly how: string }
   | { readonly type: 'report'; readonly run: number; readonly report: MountReport }
   | {
       readonly type: 'script'
@@ -79,7 +85,7 @@ export type MountEvent =
   | { readonly type: 'drain' }
 
 export type MountEffect =
-  /** A process for that mount, to be answered by `ready` or `gone`. */
+  /** A process for that mount, to be answered by `ready`, `gone` or `blocked`. */
   | { readonly type: 'start'; readonly path: string }
   | { readonly type: 'look'; readonly run: number; readonly mount: MountConfig }
   | { readonly type: 'script'; readonly run: number; readonly script: ScriptConfig }
@@ -125,18 +131,23 @@ export function stepMounts(
         noticeSilence(mount, moment, effects)
       }
       break
+    case 'late':
+      for (const mount of machine.mounts) putOff(mount, event.lateMs)
+      break
     case 'ready':
-    case 'gone': {
+    case 'gone':
+    case 'blocked': {
       const mount = machine.mounts.find(({ config }) => config.path === event.path)
       if (mount === undefined) break
       if (event.type === 'ready') mount.process = 'ready'
-      else takeLoss(mount, event.how, moment, effects)
+      else if (event.type === 'gone') takeLoss(mount, event.how, moment, effects)
+      else takeFailure(mount, event.how, moment, effects)
       break
     }
     case 'report': {
       const mount = machine.mounts.find(({ run }) => run === event.run)
       if (mount === undefined) break
-      mount.isRetried = false
+      mount.retriedAt = undefined
       takeReport(mount, event.report, moment, effects)
       break
     }
@@ -173,6 +184,11 @@ export function nextMountDeadline(machine: MountMachine): MonotonicMs | undefine
   return earliest === undefined ? undefined : monotonicMs(earliest)
 }
 
+/** Whether the checker's own lateness matters now: something has a deadline that has not passed. */
+export function isUnderWay({ mounts, scripts }: MountMachine): boolean {
+  return mounts.some(isTimed) || scripts.some(({ run }) => run !== undefined)
+}
+
 /** A mount's reason as of now: a silence grows. */
 export function reasonOf(mount: MountRecord, now: MonotonicMs): string {
   if (!mount.isOverdue) return mount.reason
@@ -207,7 +223,8 @@ function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Momen
     reason: `${printable(config.path)} has not been looked at yet`,
     process: 'none',
     orderedAt: moment.now,
-    isRetried: false,
+    putOffMs: 0,
+    retriedAt: undefined,
     isOverdue: false,
     last: undefined,
     sizeBytes: before?.sizeBytes,
@@ -241,6 +258,22 @@ function takeStock(machine: MountMachine, effects: MountEffect[]): void {
 }
 
 export const isKnown = ({ state }: Watched): boolean => state !== 'unknown'
+
+const isTimed = ({ process, run, isOverdue }: MountRecord): boolean =>
+  process === 'starting' || (run !== undefined && !isOverdue)
+
+/**
+ * A mount is not blamed for its checker. What has been put off by its own time is put off no more:
+ * a checker that is late all the time finds a mount that hangs, too.
+ */
+function putOff(mount: MountRecord, lateMs: number): void {
+  const isStart = mount.process === 'starting'
+  const withinMs = isStart ? START_MS : mount.config.deadlineMs
+  if (!isTimed(mount) || mount.putOffMs >= withinMs) return
+  mount.putOffMs += lateMs
+  if (isStart) mount.orderedAt = monotonicMs(mount.orderedAt + lateMs)
+  else mount.startedAt = monotonicMs(mount.startedAt + lateMs)
+}
 
 /** Its process should have been there by now: nothing is known of the mount any more. */
 function noticeLateStart(mount: MountRecord, moment: Moment, effects: MountEffect[]): void {
@@ -286,24 +319,44 @@ function takeReport(
 }
 
 /**
- * A process's end is not the mount's fault (memory is short, somebody has killed it): another one
- * looks again, once. Where it was idle nobody waits for that.
+ * A process's end is not the mount's fault (memory is short, somebody has killed it). In a look
+ * another one looks again, once; in their starts they have as long as one that hangs there. Where
+ * it was idle nobody waits for another one.
  */
 function takeLoss(mount: MountRecord, how: string, moment: Moment, effects: MountEffect[]): void {
-  const isAwaited = mount.run !== undefined || mount.process !== 'ready'
-  const isInTime = mount.run !== undefined && !mount.isOverdue
+  const { process, run, retriedAt } = mount
+  const isIdle = process === 'ready' && run === undefined
+  const mayRetry =
+    process === 'starting'
+      ? retriedAt === undefined || moment.now - retriedAt < START_MS
+      : run !== undefined && !mount.isOverdue && retriedAt === undefined
+  if (!isIdle && !mayRetry) {
+    takeFailure(mount, how, moment, effects)
+    return
+  }
+  mount.process = 'none'
+  mount.run = undefined
+  if (!isIdle) {
+    mount.nextAt = monotonicMs(moment.now + (retriedAt === undefined ? 0 : RESTART_MS))
+    mount.retriedAt ??= moment.now
+  }
+  const reason = `${how}: another one looks again`
+  const told = { event: 'mount process died', subject: printable(mount.config.path), reason }
+  const event = { atMs: moment.wallMs, from: undefined, to: undefined, ...told }
+  effects.push({ type: 'tell', event })
+}
+
+/** Nobody looks at the mount: that is its report. */
+function takeFailure(
+  mount: MountRecord,
+  how: string,
+  moment: Moment,
+  effects: MountEffect[],
+): void {
   // One that did not get so far is started again an interval after this start.
   if (mount.run === undefined) mount.startedAt = mount.orderedAt
   mount.process = 'none'
-  if (isInTime && !mount.isRetried) {
-    mount.isRetried = true
-    mount.run = undefined
-    mount.nextAt = moment.now
-    const reason = `${how}: another one looks again`
-    const told = { event: 'mount process died', subject: printable(mount.config.path), reason }
-    const event = { atMs: moment.wallMs, from: undefined, to: undefined, ...told }
-    effects.push({ type: 'tell', event })
-  } else if (isAwaited) takeReport(mount, processFailure(how), moment, effects)
+  takeReport(mount, processFailure(how), moment, effects)
 }
 
 const processFailure = (message: string): MountReport =>
@@ -351,8 +404,9 @@ function startDue(machine: MountMachine, moment: Moment, effects: MountEffect[])
   }
   const isDue = ({ run, nextAt }: Watched): boolean => run === undefined && nextAt <= moment.now
   for (const mount of machine.mounts) {
-    if (mount.process === 'ready' && isDue(mount))
-      effects.push({ type: 'look', run: start(mount), mount: mount.config })
+    if (mount.process !== 'ready' || !isDue(mount)) continue
+    mount.putOffMs = 0
+    effects.push({ type: 'look', run: start(mount), mount: mount.config })
   }
   const lacking = machine.mounts.filter((mount) => mount.process === 'none' && isDue(mount))
   lacking.sort((a, b) => a.nextAt - b.nextAt)
@@ -360,6 +414,7 @@ function startDue(machine: MountMachine, moment: Moment, effects: MountEffect[])
   for (const mount of lacking.slice(0, placesLeft)) {
     mount.process = 'starting'
     mount.orderedAt = moment.now
+    mount.putOffMs = 0
     effects.push({ type: 'start', path: mount.config.path })
   }
   for (const script of machine.scripts) {
@@ -372,3 +427,5 @@ const startingCount = ({ mounts }: MountMachine): number =>
 
 /** A process is there after a fraction of a second; on a box that has much else to do, after some. */
 const START_MS = 10_000
+/** What is short need not be asked for without a pause. */
+const RESTART_MS = 1_000

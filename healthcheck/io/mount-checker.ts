@@ -2,13 +2,19 @@ import { availableParallelism } from 'node:os'
 import type { MountcheckConfig, ScriptCheckConfig } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
-import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
+import { createDeadlineDriver, earliest } from '../../common/runtime/deadline-driver.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { decodeKeptMounts, encodeKeptMounts } from '../core/kept-mounts.ts'
 import type { KeptMount } from '../core/kept-mounts.ts'
 import { answerOf, answerStandsUntil } from '../core/mount-answer.ts'
 import type { MountAnswer } from '../core/mount-answer.ts'
-import { createMountMachine, nextMountDeadline, stepMounts } from '../core/mount-machine.ts'
+import { createLatenessMeter } from '../core/lateness.ts'
+import {
+  createMountMachine,
+  isUnderWay,
+  nextMountDeadline,
+  stepMounts,
+} from '../core/mount-machine.ts'
 import type { MountEffect, MountEvent, ScriptConfig } from '../core/mount-machine.ts'
 import { createMountProber } from './mount-prober.ts'
 import type { MountProber, ProcessNotes } from './mount-prober.ts'
@@ -51,15 +57,18 @@ export function createMountChecker(
   let isStopped = false
   let isKept = true
   let rendered: { answer: RenderedAnswer; until: MonotonicMs | undefined } | undefined
+  const meter = createLatenessMeter()
+  /** What the machine has been told of. */
+  let knownLateMs = 0
   const scripts = createScriptProber({
     clock,
-    lateMs: () => 0,
+    lateMs: () => meter.read(clock.now()).totalMs,
     isLinkUp: () => true,
     localAddress: undefined,
   })
   const driver = createDeadlineDriver({
     clock,
-    nextDeadline: () => nextMountDeadline(machine),
+    nextDeadline: () => earliest(nextMountDeadline(machine), meter.nextBeat()),
     onDeadline: () => {
       // What a process has answered meanwhile is read before its deadline counts.
       setImmediate(() => {
@@ -72,7 +81,13 @@ export function createMountChecker(
     if (isStopped) return
     rendered = undefined
     const moment = { now: clock.now(), wallMs: clock.wallMs() }
-    for (const effect of stepMounts(machine, event, moment)) apply(effect)
+    // First, as no answer is late, and no silence too long, by what is the checker's own.
+    const lateMs = meter.read(moment.now).totalMs - knownLateMs
+    knownLateMs += lateMs
+    const effects = lateMs > 0 ? stepMounts(machine, { type: 'late', lateMs }, moment) : []
+    effects.push(...stepMounts(machine, event, moment))
+    for (const effect of effects) apply(effect)
+    meter.watch(isUnderWay(machine), moment.now)
     driver.rearm()
   }
 
@@ -133,6 +148,9 @@ export function createMountChecker(
       },
       onGone: (how) => {
         run({ type: 'gone', path, how })
+      },
+      onBlocked: (how) => {
+        run({ type: 'blocked', path, how })
       },
     })
     probers.set(path, prober)

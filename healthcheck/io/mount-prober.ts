@@ -8,7 +8,7 @@ import type { LookMessage, ProcessMessage } from './mount-process.ts'
 
 /** Looks at one mount, in a process of its own that may hang with the disk. */
 export interface MountProber {
-  /** Makes the process: `onReady` or `onGone` follows, with a disk that hangs perhaps never. */
+  /** Makes the process: `onReady`, `onGone` or `onBlocked` follows, with a disk that hangs perhaps never. */
   start(): void
   /** One at a time, of a process that is ready: `onReport` comes when the disk answers, if it does. */
   look(run: number, mount: MountConfig): void
@@ -22,6 +22,8 @@ export interface MountProberListener {
   readonly onReport: (run: number, report: MountReport) => void
   /** The process has ended, or there is none, and why. */
   readonly onGone: (how: string) => void
+  /** There is none, as one of an earlier life still waits for the mount's disk. */
+  readonly onBlocked: (how: string) => void
 }
 
 /** Remembers over restarts which process looks at a mount: it may hang, and can't be killed then. */
@@ -35,7 +37,7 @@ const ENTRY = new URL('./mount-process.ts', import.meta.url)
 export function createMountProber(
   path: string,
   notes: ProcessNotes,
-  { onReady, onReport, onGone }: MountProberListener,
+  { onReady, onReport, onGone, onBlocked }: MountProberListener,
 ): MountProber {
   const note = `mount-${createHash('sha256').update(path).digest('hex').slice(0, 12)}.json`
   let child: ChildProcess | undefined
@@ -84,7 +86,7 @@ export function createMountProber(
       if (former !== undefined && startTicksOf(former.pid) === former.startTicks) {
         const how = `process ${former.pid} of an earlier run still waits for its disk`
         setImmediate(() => {
-          if (!isStopped) onGone(how)
+          if (!isStopped) onBlocked(how)
         })
         return
       }

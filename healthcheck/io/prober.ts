@@ -3,9 +3,11 @@ import type { CheckResult, HealthChange, Verdict } from '../../common/model/heal
 import { monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import type { Clock } from '../../common/runtime/clock.ts'
-import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
+import { createDeadlineDriver, earliest } from '../../common/runtime/deadline-driver.ts'
 import { history, locatedVerdicts, nextDeadline, step, verdicts } from '../core/health-machine.ts'
 import type { HealthEvent } from '../core/health-machine.ts'
+import { createLatenessMeter } from '../core/lateness.ts'
+import type { Lateness } from '../core/lateness.ts'
 import { createHealthMachine } from '../core/machine-state.ts'
 import type { HealthEffect } from '../core/machine-state.ts'
 import { errorFailure } from '../core/blame.ts'
@@ -37,15 +39,10 @@ export interface Prober {
   verdicts(): Verdict[]
   /** The last ten results of a server's checks, oldest first. */
   history(pool: string, server: string): CheckResult[]
-  /** How late the prober's own event loop has been: at worst, and in sum, in milliseconds. */
-  lateness(): ProberLateness
+  /** How late the prober's own event loop has been. */
+  lateness(): Lateness
   /** Ends all probes; nothing is told afterwards. */
   stop(): void
-}
-
-export interface ProberLateness {
-  readonly worstMs: number
-  readonly totalMs: number
 }
 
 export interface ProberComponents {
@@ -83,14 +80,12 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
   let current = { pools: init.pools, checks: init.checks }
   let isStarted = false
   let isStopped = false
-  let beatAt: MonotonicMs | undefined
   let saveAt: MonotonicMs | undefined
-  let worstMs = 0
-  let totalMs = 0
+  const meter = createLatenessMeter()
 
   const probeComponents: ProbeComponents = {
     clock,
-    lateMs: () => totalMs,
+    lateMs: () => meter.read(clock.now()).totalMs,
     isLinkUp: () => isLinkUp(init.interface),
     localAddress: init.localAddress,
   }
@@ -99,11 +94,10 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
 
   const driver = createDeadlineDriver({
     clock,
-    nextDeadline: () => earliest(earliest(nextDeadline(machine), beatAt), saveAt),
+    nextDeadline: () => earliest(earliest(nextDeadline(machine), meter.nextBeat()), saveAt),
     onDeadline: (lateMs) => {
-      if (lateMs > TOLERATED_MS) totalMs += lateMs
-      worstMs = Math.max(worstMs, lateMs)
-      beatAt = undefined
+      const now = clock.now()
+      meter.note(monotonicMs(now - lateMs), now)
       run({ type: 'deadline' })
     },
   })
@@ -117,8 +111,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     }
     for (const effect of step(machine, event, moment)) apply(effect)
     // While probes run the loop's lateness is watched closely, for their deadlines' sake.
-    if (running.size === 0) beatAt = undefined
-    else beatAt ??= monotonicMs(moment.now + BEAT_MS)
+    meter.watch(running.size > 0, moment.now)
     driver.rearm()
   }
 
@@ -201,7 +194,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     },
     verdicts: () => verdicts(machine),
     history: (pool, server) => history(machine, pool, server),
-    lateness: () => ({ worstMs, totalMs }),
+    lateness: () => meter.read(clock.now()),
     stop() {
       if (isStarted && !isStopped) {
         const moment = { now: clock.now(), wallMs: clock.wallMs() }
@@ -234,16 +227,6 @@ function openStore(
   })
 }
 
-function earliest(a: MonotonicMs | undefined, b: MonotonicMs | undefined): MonotonicMs | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return a < b ? a : b
-}
-
 /** Kept verdicts are never older than this, unless the prober is gone. */
 const SAVE_EVERY_MS = 10_000
 const SAVE_SOON_MS = 200
-
-/** How often the loop's lateness is measured while probes run. */
-const BEAT_MS = 50
-/** Timers are this exact at best. */
-const TOLERATED_MS = 5
