@@ -807,6 +807,9 @@ void t.test('nor is a start blamed for a stall, or one that hangs ever let off',
   t.equal(nextMountDeadline(checker.machine), 24_000)
   checker.at(24_000).send({ type: 'deadline' })
   t.match(checker.told, [/^24000 mount down: .* has not started for 10 s$/])
+  checker.gone('ended with SIGKILL')
+  checker.at(25_000).send({ type: 'late', lateMs: 500 })
+  t.equal(nextMountDeadline(checker.machine), 34_500, 'each start has its own')
   t.end()
 })
 
