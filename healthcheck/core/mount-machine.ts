@@ -67,7 +67,7 @@ export interface MountMachine {
 export type MountEvent =
   | { readonly type: 'configure'; readonly config: MountcheckConfig }
   | { readonly type: 'deadline' }
-  /** The checker itself was late by so much: it could not have heard what came in time. */
+  /** The checker itself was late by so much before the next event, and could not hear what came. */
   | { readonly type: 'late'; readonly lateMs: number }
   /** The process that was to be started waits for looks. */
   | { readonly type: 'ready'; readonly path: string }
@@ -133,7 +133,7 @@ export function stepMounts(
       break
     case 'late':
       for (const mount of machine.mounts) putOff(mount, event.lateMs)
-      break
+      return effects
     case 'ready':
     case 'gone':
     case 'blocked': {

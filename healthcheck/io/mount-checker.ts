@@ -84,9 +84,8 @@ export function createMountChecker(
     // First, as no answer is late, and no silence too long, by what is the checker's own.
     const lateMs = meter.read(moment.now).totalMs - knownLateMs
     knownLateMs += lateMs
-    const effects = lateMs > 0 ? stepMounts(machine, { type: 'late', lateMs }, moment) : []
-    effects.push(...stepMounts(machine, event, moment))
-    for (const effect of effects) apply(effect)
+    if (lateMs > 0) stepMounts(machine, { type: 'late', lateMs }, moment)
+    for (const effect of stepMounts(machine, event, moment)) apply(effect)
     meter.watch(isUnderWay(machine), moment.now)
     driver.rearm()
   }

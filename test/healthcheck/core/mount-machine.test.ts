@@ -754,7 +754,7 @@ void t.test('a stall of the checker itself is no mount that is silent or late', 
   checker.at(1000).send({ type: 'deadline' })
   t.notOk(checker.at(1010).report(3).length)
   // From 1020 to 2520 nothing ran.
-  checker.at(2520).send({ type: 'late', lateMs: 1460 })
+  t.same(checker.at(2520).send({ type: 'late', lateMs: 1460 }), [], 'and nothing begins by it')
   checker.send({ type: 'deadline' })
   checker.report(4)
   t.match(checker.answer(), { httpStatus: 200, body: { weight: 1, reason: 'all is well' } })
