@@ -202,7 +202,7 @@ export const ANSWER = {
   bodyNotAllowed: compileMessage(400, 'A body does not belong to this method here'),
   notFound: compileMessage(404, 'No route leads there'),
   noUser: compileMessage(404, 'The request names no user'),
-  requestTimeout: compileMessage(408, 'The head took too long'),
+  bodyTimeout: compileMessage(408, 'The body took too long'),
   bodyTooLarge: compileMessage(413, 'The body is too large'),
   badGateway: compileMessage(502, 'No cache gave a valid answer'),
   noCache: compileMessage(503, 'No cache is up', RETRY_AFTER),

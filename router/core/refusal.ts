@@ -37,6 +37,8 @@ export const REFUSAL = {
     'Content-Length and Transfer-Encoding in one message',
   ),
   transferCoding: refusal(400, 'transfer_coding', 'The last transfer coding is not one "chunked"'),
+  chunk: refusal(400, 'chunk', 'The body is not in the chunked coding'),
+  notUnderstood: refusal(400, 'not_understood', 'The request is not understood'),
   oldTransferCoding: refusal(400, 'old_transfer_coding', 'Transfer-Encoding in HTTP/1.0'),
   connectionNames: refusal(
     400,

@@ -148,9 +148,14 @@ export class ClientConnection
     )
   }
 
-  /** A body that nobody reads would be taken for the next request. */
+  /**
+   * A body that nobody reads would be taken for the next request, and what came behind a
+   * handed-over one is gone.
+   */
   #keepsAfterOwn({ head }: Exchange): boolean {
-    return !head.hasBody && this.mayKeep(head.isKeepAlive, this.lane.nowMs)
+    return (
+      !head.hasBody && this.#sink === undefined && this.mayKeep(head.isKeepAlive, this.lane.nowMs)
+    )
   }
 
   #ownContext({ head }: Exchange, keeps: boolean): OwnAnswerContext {

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
-import { STATUS_CODES } from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import Fastify from 'fastify'
@@ -9,14 +9,19 @@ import { buildConnector, Client, errors } from 'undici'
 import { isShortage } from '../../common/model/shortage.ts'
 import type { ShortageCode } from '../../common/model/shortage.ts'
 import { END, LANE } from '../core/access-record.ts'
-import { encodeText, put } from '../core/ascii.ts'
+import { SPACE, encodeText, put } from '../core/ascii.ts'
 import { CHUNKED_MODE, ChunkedDecoder } from '../core/chunked.ts'
 import { GLOBAL, SERVER } from '../core/counters.ts'
 import { ANSWER, refusalAnswer } from '../core/own-answer.ts'
 import type { OwnAnswer } from '../core/own-answer.ts'
 import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
+import { PARSE } from '../core/field-section.ts'
 import { REFUSAL } from '../core/refusal.ts'
-import { writeRequestHead } from '../core/rewrite.ts'
+import type { Refusal } from '../core/refusal.ts'
+import { FRAMING } from '../core/response-head.ts'
+import type { ResponseHead } from '../core/response-head.ts'
+import { CONNECTION, writeRequestHead, writeResponseHead } from '../core/rewrite.ts'
+import { AnswerGate } from './answer-gate.ts'
 import type { Cache } from './cache.ts'
 import type { Exchange, ExchangeClient } from './exchange.ts'
 import type { Lane } from './lane.ts'
@@ -97,16 +102,12 @@ export class GeneralLane {
         headersTimeout: 0,
         bodyTimeout: group.config.timeouts.betweenBytesMs,
         signal: handed.aborted,
-        onInfo: ({ statusCode, headers }) => {
-          handed.relayInterim(statusCode, headers)
-        },
       })
       handed.client.lane.tick()
       answer.body.on('error', (error) => {
         handed.cutShort(error)
       })
-      const isUnframed = isCloseDelimited(answer, raw.method)
-      if (isUnframed && group.pool.isFramingRequired) throw new Error('the answer is not framed')
+      const { isUnframed } = handed
       handed.answered(answer.statusCode)
       if (isUnframed) handed.client.lane.counters.add(GLOBAL.unframed, 1)
       // Never framed anew as chunks: a killed cache's end would look like the answer's.
@@ -133,16 +134,7 @@ export class GeneralLane {
       return
     }
     const { answer, end } = failure(handed, error)
-    handed.status = answer.status
-    handed.outcome = end
-    handed.bodyBytes = answer.body.length
-    reply.raw.writeHead(answer.status, {
-      'content-type': 'text/plain; charset=utf-8',
-      'content-length': answer.body.length,
-      connection: 'close',
-      ...(answer.status === 503 && { 'retry-after': '1' }),
-    })
-    reply.raw.end(answer.body)
+    handed.answer(answer, end)
   }
 }
 
@@ -172,11 +164,16 @@ function createServer(
 ): FastifyInstance {
   const server = Fastify({
     http: { maxHeaderSize: HEAD_BYTES_MOST },
+    clientErrorHandler: (_error, socket) => {
+      ;(socket as unknown as HandedOver).notUnderstood()
+    },
     keepAliveTimeout: 1,
     exposeHeadRoutes: false,
     // Every target is forwarded byte for byte, also one that no router of paths would take.
     rewriteUrl: () => '/',
   })
+  // Node would drop those above 1,000 without a word; the strict parser has counted them.
+  server.server.maxHeadersCount = 0
   // Bodies go to the cache as they come: nobody here reads them.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser('*', (_request, _body, done) => {
@@ -203,14 +200,15 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   isLate = false
   readonly #abort = new AbortController()
   readonly #chunks = new ChunkedDecoder()
+  readonly #gate: AnswerGate
   #bodyLeft: number
   #isBodyWhole: boolean
   #isFull = false
   /** The last of the request; until then, its head. */
   #sentAt: number
-  #interims = 0
   #upstream: Client | undefined
   #isReset = false
+  #isAnswered = false
   #onDrained: (() => void) | undefined
   #deadline: DeadlinePlace
 
@@ -226,6 +224,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     this.#isBodyWhole = !head.hasBody
     this.#bodyLeft = head.isChunked ? 0 : head.contentLength
     this.#chunks.reset(CHUNKED_MODE.wire)
+    this.#gate = new AnswerGate(client.listener.headLimits, head.method)
     client.handOver(this)
     this.on('error', () => undefined)
   }
@@ -233,6 +232,11 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   /** Aborted when nothing more is wanted of the cache. */
   get aborted(): AbortSignal {
     return this.#abort.signal
+  }
+
+  /** Only the connection's end frames the cache's answer. */
+  get isUnframed(): boolean {
+    return this.#gate.head.framing === FRAMING.close
   }
 
   /** Sends the head, and what of the body came with it. */
@@ -252,6 +256,9 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     }
     const framed = put(out, end - CRLF_BYTES, head.isChunked ? CHUNKED_AND_CLOSE : CLOSE)
     client.lane.counters.addServer(this.cache.row + SERVER.bytesOut, framed)
+    // undici gets the target's own bytes: Node's parser would refuse those above 127.
+    const target = out.indexOf(SPACE) + 1
+    out.fill(SLASH, target, out.indexOf(SPACE, target))
     this.push(out.subarray(0, framed))
     this.#wait()
     if (filled > head.length) this.takeBytes(Buffer.from(bytes.subarray(head.length, filled)))
@@ -280,17 +287,40 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
       maxHeaderSize: HEAD_BYTES_MOST,
       connect: (options, done) => {
         connector(options, (error, socket) => {
-          socket?.on('error', (error) => {
+          if (error !== null) {
+            done(error, null)
+            return
+          }
+          socket.on('error', (error) => {
             // undici has errors of its own for it, where nothing was wrong with the answer.
             if ('syscall' in error) this.#isReset = true
           })
-          // After a failure the socket is undefined, whatever its type says.
-          if (error !== null) done(error, null)
-          else done(null, socket)
+          this.#guard(socket)
+          done(null, socket)
         })
       },
     })
     return this.#upstream
+  }
+
+  /** What undici reads of the socket has passed the gate. */
+  #guard(socket: Socket): void {
+    const gate = this.#gate
+    const push = socket.push.bind(socket)
+    let isOpen = false
+    socket.push = (bytes: Buffer | null) => {
+      if (isOpen || bytes === null) return push(bytes)
+      const status = gate.take(bytes, (head, held) => {
+        this.#relayInterim(head, held)
+      })
+      if (status === PARSE.incomplete) return true
+      const isUnwanted = this.isUnframed && this.group.pool.isFramingRequired
+      isOpen = status === PARSE.complete && !isUnwanted
+      if (isOpen) return push(gate.bytes)
+      this.client.lane.counters.addServer(this.cache.row + SERVER.badHeads, 1)
+      socket.destroy(new Error('the head of the answer is refused'))
+      return false
+    }
   }
 
   /** An unframed body, which fails where a reset ended it: to undici that is as good as FIN. */
@@ -324,13 +354,26 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   }
 
   /** 1xx go to 1.1 clients; 100 was the router's own word. */
-  relayInterim(status: number, headers: IncomingHttpHeaders): void {
-    this.#interims++
-    if (this.#interims > MOST_INTERIMS) this.#abort.abort()
-    else if (status !== 100 && this.exchange.head.versionMinor === 1 && !this.destroyed) {
-      this.client.lane.counters.add(GLOBAL.responses1xx, 1)
-      this.write(Buffer.from(interimHead(status, headers), 'latin1'))
-    }
+  #relayInterim(head: ResponseHead, bytes: Buffer): void {
+    if (head.status === 100 || this.exchange.head.versionMinor === 0 || this.destroyed) return
+    this.client.lane.counters.add(GLOBAL.responses1xx, 1)
+    const context = this.group.responseContext
+    context.framing = FRAMING.none
+    context.connection = CONNECTION.silent
+    const out = Buffer.allocUnsafeSlow(head.end - head.start + ROOM_BYTES)
+    this.write(out.subarray(0, writeResponseHead(out, 0, head, bytes, context)))
+  }
+
+  /** The router's own word, while nothing of a final answer has gone out. */
+  answer(answer: OwnAnswer, end: number): void {
+    this.#isAnswered = true
+    this.client.answer(this.exchange, answer, end)
+    this.destroy()
+  }
+
+  /** Node's parser refuses what the strict one has accepted. */
+  notUnderstood(): void {
+    if (!this.destroyed) this.#refuse(REFUSAL.notUnderstood)
   }
 
   /** Called by the connection: more of the client's bytes. What follows the body is not read. */
@@ -354,10 +397,18 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     chunks.feed(bytes, 0, bytes.length)
     while (chunks.next()) this.#pass(bytes.subarray(chunks.rangeStart, chunks.rangeEnd))
     if (!chunks.isBroken) return chunks.isDone
-    this.refusal = refusalAnswer(REFUSAL.transferCoding)
-    this.client.lane.counters.countRefusal(REFUSAL.transferCoding.reason)
-    this.#abort.abort()
+    this.#refuse(REFUSAL.chunk)
     return true
+  }
+
+  /** The client's fault, as its answer where none has begun. */
+  #refuse(refusal: Refusal): void {
+    this.client.lane.counters.countRefusal(refusal.reason)
+    if (this.status === 0) this.answer(refusalAnswer(refusal), END.refused)
+    else {
+      this.outcome = END.refused
+      this.destroy()
+    }
   }
 
   #pass(bytes: Buffer): void {
@@ -380,7 +431,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
 
   onDeadline(): void {
     if (this.#isBodyWhole || this.#isFull) this.isLate = true
-    else this.refusal = ANSWER.requestTimeout
+    else this.refusal = ANSWER.bodyTimeout
     this.#abort.abort()
   }
 
@@ -433,24 +484,11 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     this.#abort.abort()
     void this.#upstream?.destroy()
     // Ended by us, and not by an answer that is whole: the client must see that it is cut.
-    if (!this.writableFinished) {
+    if (!this.writableFinished && !this.#isAnswered) {
       this.client.cutHandedOver(this.status, this.outcome, this.isFramed)
     }
     done(error)
   }
-}
-
-/** Only the connection's end frames it. */
-function isCloseDelimited({ statusCode, headers }: Answer, method: string | undefined): boolean {
-  if (method === 'HEAD' || statusCode === 204 || statusCode === 304) return false
-  return headers['content-length'] === undefined && headers['transfer-encoding'] === undefined
-}
-
-function interimHead(status: number, headers: IncomingHttpHeaders): string {
-  const lines = Object.entries(headers)
-    .filter(([name]) => !HOP_BY_HOP.includes(name) && name !== 'content-length')
-    .flatMap(([name, value]) => [value ?? []].flat().map((text) => `${name}: ${text}\r\n`))
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
 }
 
 /** The head is made by `writeRequestHead`: only what framed this hop goes. */
@@ -497,10 +535,10 @@ const HOP_BY_HOP = [
   'transfer-encoding',
 ]
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n')
+const SLASH = 47
 const CRLF_BYTES = 2
 const CLOSE = encodeText('Connection: close\r\n\r\n')
 const CHUNKED_AND_CLOSE = encodeText('Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n')
 /** Above the largest limit that can be configured, and what the router adds. */
 const HEAD_BYTES_MOST = 256 * 1024
 const ROOM_BYTES = 4096
-const MOST_INTERIMS = 16

@@ -98,6 +98,143 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: a handed-over answer is judged as any other`, async (t) => {
+    const ground = await layGround(t, [() => undefined], options)
+    const { edge, origins } = ground
+    const length = 'Content-Length: 1\r\n'
+    const bad = [
+      ['a coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx'],
+      [
+        'a coding before chunked',
+        'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n',
+      ],
+      ['a version', `HTTP/2.0 200 OK\r\n${length}\r\nx`],
+      ['a status below 100', `HTTP/1.1 099 OK\r\n${length}\r\nx`],
+      ['a switch', `HTTP/1.1 101 OK\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n`],
+      ['a long head', `HTTP/1.1 200 OK\r\n${length}A: ${'a'.repeat(32_768)}\r\n\r\nx`],
+      ['many fields', `HTTP/1.1 200 OK\r\n${length}${'A: a\r\n'.repeat(200)}\r\nx`],
+      [
+        'many interim answers',
+        'HTTP/1.1 102 Processing\r\n\r\n'.repeat(17) + whole('x').toString('latin1'),
+      ],
+    ] as const
+    let badHeads = 0
+    for (const [what, answer] of bad) {
+      for (const request of [
+        post('x'),
+        'GET /u/1/p HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+      ]) {
+        origins[0]!.script = (s) => s.end(answer, 'latin1')
+        const { text } = await ask(edge.port, request)
+        t.equal(statuses(text).at(-1), 502, what)
+        t.match(text, /\r\nDate: [^]*\r\n\r\n502 Bad Gateway\nNo cache gave a valid answer\n$/)
+        t.equal(edge.counters.servers[SERVER.badHeads], ++badHeads, what)
+      }
+    }
+    const good = [
+      ['a head of the largest size', `A: ${'a'.repeat(32_768 - 17 - length.length - 7)}\r\n`],
+      ['as many fields as may be', 'A: a\r\n'.repeat(199)],
+    ] as const
+    for (const [what, fields] of good) {
+      const bytes = Buffer.from(`HTTP/1.1 200 OK\r\n${length}${fields}\r\nx`)
+      origins[0]!.script = (s) => {
+        s.write(bytes.subarray(0, 9), () => setTimeout(() => s.end(bytes.subarray(9)), 20))
+      }
+      const { text } = await ask(edge.port, post('x'))
+      t.match(text, /^HTTP\/1.1 200 [^]*\r\n\r\nx$/, what)
+    }
+    await until(() => raisedGauges(edge).length === 0)
+    t.equal((await logOf(ground)).length, 2 * bad.length + good.length)
+    t.end()
+  })
+
+  void t.test(
+    `${means}: a handed-over answer has the framing that its pool requires`,
+    async (t) => {
+      const { edge, origins } = await layGround(t, [(s) => s.end('HTTP/1.1 200 OK\r\n\r\na')], {
+        ...options,
+        pool: 'framing: required',
+      })
+      t.strictSame(statuses((await ask(edge.port, post('x'))).text), [502])
+      t.equal(edge.counters.servers[SERVER.badHeads], 1)
+      origins[0]!.script = (s) => s.end(whole('a'))
+      t.equal(bodyOf((await ask(edge.port, post('x'))).text), 'a')
+      t.end()
+    },
+  )
+
+  void t.test(`${means}: a handed-over target goes byte for byte`, async (t) => {
+    const { edge, origins } = await layGround(t, [(s) => s.end(whole('a'))], options)
+    const characters = String.fromCharCode(...Array.from({ length: 223 }, (_, i) => i + 33))
+    const target = `/u/1/p?${characters.replace(/[#\x7f]/g, '')}`
+    for (const authority of ['', 'http://a']) {
+      const { text } = await ask(
+        edge.port,
+        post('x').replace('/u/1/p', () => authority + target),
+      )
+      t.strictSame(statuses(text), [200])
+      t.equal(origins[0]!.heads.at(-1)!.split(' ', 2)[1], target)
+    }
+    t.end()
+  })
+
+  void t.test(`${means}: no field of a handed-over request is lost`, async (t) => {
+    const { edge, origins } = await layGround(t, [(s) => s.end(whole('a'))], {
+      ...options,
+      listener: 'limits: { fields: 1000 }',
+    })
+    const many = Array.from({ length: 998 }, (_, i) => `X-${i}: ${i}`)
+    t.strictSame(statuses((await ask(edge.port, post('x', ...many))).text), [200])
+    const head = origins[0]!.heads[0]!
+    t.equal(head.match(/^X-\d+: /gm)?.length, many.length)
+    t.match(head, /^X-Request-Id: /m)
+    t.end()
+  })
+
+  void t.test(`${means}: what is wrong with a body is said in words`, async (t) => {
+    const ground = await layGround(t, [() => undefined], {
+      ...options,
+      listener: 'timeouts: { idle: 200ms }',
+    })
+    const { edge } = ground
+    const chunked = 'POST /u/1/p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const large = 'b'.repeat(102_401)
+    const cases = [
+      [post('x').slice(0, -1), '408 Request Timeout', 'The body took too long'],
+      [`${chunked}3x\r\nabc`, '400 Bad Request', 'The body is not in the chunked coding'],
+      [post(large), '413 Content Too Large', 'The body is too large'],
+      [
+        `${chunked}19001\r\n${large}\r\n0\r\n\r\n`,
+        '413 Content Too Large',
+        'The body is too large',
+      ],
+    ] as const
+    for (const [request, status, sentence] of cases) {
+      const { text, how } = await ask(edge.port, request)
+      t.ok(text.startsWith(`HTTP/1.1 ${status}\r\n`), text)
+      t.match(text, /\r\nDate: /)
+      t.match(text, /\r\nConnection: close\r\n/)
+      t.equal(bodyOf(text), `${status}\n${sentence}\n`)
+      t.equal(how, 'end')
+    }
+    await until(() => raisedGauges(edge).length === 0)
+    t.match(
+      await logOf(ground),
+      cases.map(([, status]) => ({ status: Number(status.slice(0, 3)), end: 'refused' })),
+    )
+    t.end()
+  })
+
+  void t.test(`${means}: a refused request without a body ends its connection too`, async (t) => {
+    const { edge } = await layGround(t, [(s) => s.end('HTTP/1.1 099 OK\r\n\r\n')], options)
+    const two = 'OPTIONS /u/1/p HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2)
+    const { text, how } = await ask(edge.port, two)
+    t.strictSame(statuses(text), [502])
+    t.match(text, /\r\nConnection: close\r\n/)
+    t.equal(how, 'end')
+    t.end()
+  })
+
   void t.test(`${means}: a cut handed-over answer never looks whole`, async (t) => {
     const ground = await layGround(t, [() => undefined], options)
     const { edge, origins } = ground
@@ -293,7 +430,7 @@ for (const [means, isPlain] of TRANSPORTS) {
       t,
       [
         (s) => {
-          s.write('HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n')
+          s.write('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n')
           setTimeout(() => s.end(whole('\u00e9', 'X-Text: \u00e9')), 20)
         },
       ],
@@ -301,6 +438,8 @@ for (const [means, isPlain] of TRANSPORTS) {
     )
     const modern = await ask(edge.port, post('x', 'Expect: 100-continue', 'X: \u00e9'))
     t.strictSame(statuses(modern.text), [100, 103, 200])
+    t.match(modern.text, /\r\n\r\nHTTP\/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP\/1.1 200 /)
+    t.strictSame(statuses((await ask(edge.port, post('x'))).text), [103, 200])
     t.strictSame(statuses((await ask(edge.port, post('x').replace('1.1', '1.0'))).text), [200])
     await sleep(0)
     t.end()
