@@ -278,10 +278,9 @@ export class ClientConnection
   }
 
   /** The other lane gave up within its answer. */
-  cutHandedOver(status: number, end: number, isShownByFraming: boolean): void {
+  cutHandedOver(end: number, isShownByFraming: boolean): void {
     const exchange = this.#exchange
     if (this.#isGone || exchange === undefined) return
-    exchange.record.status = status
     const after = isShownByFraming ? AFTER.cut : AFTER.reset
     exchange.abandon(end === END.complete ? END.cacheCut : end, after)
   }

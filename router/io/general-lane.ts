@@ -49,7 +49,7 @@ export interface HandOverClient extends ExchangeClient {
   pauseReading(): void
   resumeReading(): void
   /** The lane gave up within its answer, which its framing shows, or nothing but a reset. */
-  cutHandedOver(status: number, end: number, isShownByFraming: boolean): void
+  cutHandedOver(end: number, isShownByFraming: boolean): void
 }
 
 /**
@@ -116,7 +116,7 @@ export class GeneralLane {
       reply.raw.writeHead(answer.statusCode, fields)
       handed.isFramed = fields['content-length'] !== undefined || reply.raw.chunkedEncoding
       answer.body.on('data', ({ length }: Buffer) => {
-        handed.bodyBytes += length
+        handed.exchange.record.bodyBytes += length
         handed.client.lane.counters.addServer(cache.row + SERVER.bytesIn, length)
       })
       if (isUnframed) await pipeline(answer.body, (body) => handed.whole(body), reply.raw)
@@ -189,8 +189,6 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   readonly exchange: Exchange
   readonly group: GroupPlan
   readonly cache: Cache
-  status = 0
-  bodyBytes = 0
   outcome: number = END.complete
   /** Length or chunks show the client where the answer ends. */
   isFramed = false
@@ -232,6 +230,10 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   /** Aborted when nothing more is wanted of the cache. */
   get aborted(): AbortSignal {
     return this.#abort.signal
+  }
+
+  get #hasAnswered(): boolean {
+    return this.exchange.record.status > 0
   }
 
   /** Only the connection's end frames the cache's answer. */
@@ -349,7 +351,8 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   /** The final status line came. */
   answered(status: number): void {
     this.client.lane.deadlines.disarm(this.#deadline)
-    this.status = status
+    // At once: the client may leave before the answer's end, and had it as far as that.
+    this.exchange.record.status = status
     this.exchange.cacheAnswered(status, this.client.lane.nowMs - this.#sentAt)
   }
 
@@ -404,7 +407,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   /** The client's fault, as its answer where none has begun. */
   #refuse(refusal: Refusal): void {
     this.client.lane.counters.countRefusal(refusal.reason)
-    if (this.status === 0) this.answer(refusalAnswer(refusal), END.refused)
+    if (!this.#hasAnswered) this.answer(refusalAnswer(refusal), END.refused)
     else {
       this.outcome = END.refused
       this.destroy()
@@ -418,7 +421,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
 
   /** Whose turn it is, and how long it may take. */
   #wait(): void {
-    if (this.status > 0 || this.destroyed) return
+    if (this.#hasAnswered || this.destroyed) return
     const { client, group } = this
     const { deadlines, nowMs } = client.lane
     let spanMs = client.listener.config.timeouts.idleMs
@@ -436,7 +439,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
   }
 
   photoLate(): void {
-    if (this.status === 0) {
+    if (!this.#hasAnswered) {
       this.onDeadline()
       return
     }
@@ -476,7 +479,8 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     this.client.lane.tick()
     done()
     this.client.lane.deadlines.disarm(this.#deadline)
-    this.exchange.answered(this.status, this.bodyBytes, this.outcome, false)
+    const { status, bodyBytes } = this.exchange.record
+    this.exchange.answered(status, bodyBytes, this.outcome, false)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -485,7 +489,7 @@ class HandedOver extends Duplex implements ClientSink, DeadlineOwner {
     void this.#upstream?.destroy()
     // Ended by us, and not by an answer that is whole: the client must see that it is cut.
     if (!this.writableFinished && !this.#isAnswered) {
-      this.client.cutHandedOver(this.status, this.outcome, this.isFramed)
+      this.client.cutHandedOver(this.outcome, this.isFramed)
     }
     done(error)
   }

@@ -358,6 +358,17 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: what a client had of a handed-over answer is logged`, async (t) => {
+    const part = 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'
+    const ground = await layGround(t, [(s) => s.write(part)], { isPlain, group: ALLOWED })
+    const client = dial(ground.edge.port, post('x'))
+    await until(() => client.text.endsWith('abc'))
+    client.socket.destroy()
+    await until(() => ground.edge.counters.global[GLOBAL.requestsActive] === 0)
+    t.match(await logOf(ground), [{ status: 200, bytes: 3, end: 'client gone', lane: 'general' }])
+    t.end()
+  })
+
   void t.test(`${means}: a handed-over photo has its whole limit`, async (t) => {
     const ground = await layGround(t, [() => undefined], {
       isPlain,
