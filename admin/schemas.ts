@@ -287,6 +287,8 @@ export const ChangedSchema = Type.Object(
     caches: Type.Array(CacheStatusSchema),
     /** It is in force, but a restart of the router ends it; why, as a sentence. */
     notKept: Type.Optional(Type.String()),
+    /** Pools none of whose caches serves now. */
+    unserved: Type.Array(Type.String()),
   },
   closed,
 )

@@ -183,14 +183,18 @@ function summaryOf(group: Simulation['groups'][number]): string {
 }
 
 /** What a command changed: a line for each cache. */
-export function changedText({ caches, notKept }: Changed): string[] {
+export function changedText({ caches, notKept, unserved }: Changed): string[] {
   const lines = caches.map((cache) => {
     const { configuredWeight: configured, weight } = cache
     const was = weight === configured ? '' : ` (configured: ${configured})`
     return `${cache.pool}/${cache.name}: ${stateWords(cache)}, weight ${weight}${was}`
   })
-  if (notKept === undefined) return lines
-  return [...lines, `In force, but a restart of the router ends it: ${notKept}`]
+  for (const pool of unserved)
+    lines.push(
+      `Nothing serves the pool ${pool} now: its requests get 503 unless a backup takes them`,
+    )
+  if (notKept !== undefined) lines.push(`In force, but a restart of the router ends it: ${notKept}`)
+  return lines
 }
 
 /** How wide lines may be: a terminal's width, 80 where it does not say, no limit for a file. */

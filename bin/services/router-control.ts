@@ -210,10 +210,13 @@ export class ServiceControl implements RouterControl {
         reason: 'an operator asked for it',
       })
     const keys = new Set(found)
-    const caches = this.#caches().filter(({ pool, name: cache }) =>
-      keys.has(overrideKey(pool, cache)),
+    const all = this.#caches()
+    const caches = all.filter(({ pool, name: cache }) => keys.has(overrideKey(pool, cache)))
+    const serving = all.filter(({ state, drained, weight }) => state === 'up' && !drained && weight)
+    const unserved = [...new Set(caches.map(({ pool }) => pool))].filter(
+      (pool) => !serving.some((cache) => cache.pool === pool),
     )
-    return { ok: true, value: { caches, ...(notKept !== undefined && { notKept }) } }
+    return { ok: true, value: { caches, ...(notKept !== undefined && { notKept }), unserved } }
   }
 
   #caches(): CacheStatus[] {

@@ -73,7 +73,7 @@ export const sampleStatus: RouterStatus = {
   ],
 }
 
-const changed: Outcome<Changed> = { ok: true, value: { caches: [sampleCache] } }
+const changed: Outcome<Changed> = { ok: true, value: { caches: [sampleCache], unserved: [] } }
 
 /** A router that is nothing but answers; `calls` has what it was asked. */
 export function sampleControl(

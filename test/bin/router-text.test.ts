@@ -75,10 +75,12 @@ void t.test('a drained cache, and one with another weight, say so', (t) => {
         { ...sampleCache, drained: true },
         { ...sampleCache, factor: 0.5, weight: 3 },
       ],
+      unserved: [],
     }),
     ['caches/cache-1: up, drained, weight 1', 'caches/cache-1: up, weight 3 (configured: 1)'],
   )
-  t.strictSame(changedText({ caches: [], notKept: 'ENOSPC' }), [
+  t.strictSame(changedText({ caches: [], notKept: 'ENOSPC', unserved: ['caches'] }), [
+    'Nothing serves the pool caches now: its requests get 503 unless a backup takes them',
     'In force, but a restart of the router ends it: ENOSPC',
   ])
   t.end()

@@ -80,7 +80,8 @@ function takePlaceOf(folder: string): void {
 void t.test('a flapping cache is let up where the others are drained', BESIDE, async (t) => {
   const { start, ask, caches } = await setUp(t)
   const { router, admin } = await start()
-  for (const cache of ['c2', 'c3']) await admin.drain({ cache })
+  t.strictSame((await admin.drain({ cache: 'c2' })).unserved, [])
+  await admin.drain({ cache: 'c3' })
   const { server, port } = caches[0]!
   for (const backAs of ['server up', 'server up', 'server let up early']) {
     const line = router.lineCount
@@ -91,6 +92,7 @@ void t.test('a flapping cache is let up where the others are drained', BESIDE, a
     await router.said(backAs, line)
   }
   t.match(await ask(), { c1: 60 })
+  t.strictSame((await admin.weight({ cache: 'c1', weight: 0 })).unserved, ['caches'])
 })
 
 void t.test('a drain and a weight outlive the router that took them', BESIDE, async (t) => {
