@@ -19,6 +19,9 @@ is something to see. Ctrl-C ends it.
   --port PORT       the public address's port (8080, or another one when that
                     is taken)
   --rate REQUESTS   the load's requests per second (60; 0: none)
+
+Example:
+  photoedge demo --photos ~/Pictures --port 9000
 `
 
 /** `photoedge demo`, which is `npm start`. */

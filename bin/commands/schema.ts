@@ -8,7 +8,7 @@ export const command: Command = {
   name: 'schema',
   summary: 'print the JSON Schema of the configuration, for editors',
   help: `
-Usage: photoedge schema
+Usage: photoedge schema [--json]
 
 Prints the JSON Schema (draft 2020-12) of the configuration: with it an editor
 completes keys and marks wrong ones. Relations are photoedge check's alone.
@@ -19,7 +19,8 @@ Example:
   # yaml-language-server: $schema=photoedge.schema.json
 `,
   run: (args) => {
-    parseOptions(args, {})
+    // It is JSON with or without the switch that every command has.
+    parseOptions(args, { switches: { json: undefined } })
     print(JSON.stringify(configJsonSchema(), undefined, 2))
     return Promise.resolve(EXIT.ok)
   },

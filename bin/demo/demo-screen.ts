@@ -29,7 +29,8 @@ export function tableLines(view: EdgeView, columns: number): string[] {
   const lines = [
     'cache      port   pid      requests/s  hits    verdict',
     ...view.caches.map((cache) => cacheLine(cache, most)),
-    `storage: ${view.storageRequestsPerSecond} requests/s   ${summary(view)}`,
+    `storage: ${view.storageRequestsPerSecond} requests/s`,
+    summary(view),
   ]
   return lines.map((line) => line.slice(0, columns))
 }

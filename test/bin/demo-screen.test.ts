@@ -29,10 +29,11 @@ function terminal(isTTY: boolean): { out: NodeJS.WriteStream; written: string[] 
 }
 
 void t.test('a row for each cache, a dead one has no pid', (t) => {
-  const [, first, second, sum] = tableLines(VIEW, 200)
-  t.match(first, /^cache-1 +8091 +42 +20 +97% +up +█{30}$/)
+  const [, first, second, storage, sum] = tableLines(VIEW, 80)
+  t.match(first, /^cache-1 +8091 +42 +20 +97% +up +█+$/)
   t.match(second, /^cache-2 +8091 +gone +0 .* down +$/)
-  t.match(sum, /storage: 3 requests\/s .* 20 requests\/s, worst 12 ms, failed since start: 0$/)
+  t.equal(storage, 'storage: 3 requests/s')
+  t.equal(sum, 'public address: 20 requests/s, worst 12 ms, failed since start: 0')
   t.end()
 })
 
@@ -61,7 +62,7 @@ void t.test('on a terminal the table is redrawn below what stays', (t) => {
   screen.draw(VIEW)
   screen.print('cache-2 is gone')
   screen.draw(VIEW)
-  const erased = '\x1b[5A\x1b[0J'
+  const erased = '\x1b[6A\x1b[0J'
   t.same(
     written.map((text) => text.startsWith('\x1b')),
     [false, true, false, true, false, false],
