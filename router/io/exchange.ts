@@ -426,20 +426,24 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     }
   }
 
-  readonly #isTriedOrFull = (place: number): boolean => {
+  #isTried(place: number): boolean {
     for (let i = 0; i < this.#triedCount; i++) if (this.#tried[i] === place) return true
-    const cache = this.#group?.pool.caches[place]
-    if (cache === undefined) return true
-    if (!cache.isFull) return false
-    this.#sawFull = true
-    this.#lane.counters.addServer(cache.row + SERVER.full, 1)
-    return true
+    return false
   }
 
+  readonly #isTriedOrFull = (place: number): boolean =>
+    this.#isTried(place) || this.#group?.pool.caches[place]?.isFull !== false
+
   readonly #isPassedBy = (place: number): boolean => {
-    if (this.#isTriedOrFull(place)) return true
+    if (this.#isTried(place)) return true
     const cache = this.#group?.pool.caches[place]
-    if (cache?.suspicion.isSuspect !== true) return false
+    if (cache === undefined) return true
+    if (cache.isFull) {
+      this.#sawFull = true
+      this.#lane.counters.addServer(cache.row + SERVER.full, 1)
+      return true
+    }
+    if (!cache.suspicion.isSuspect) return false
     if (cache.hasPortCheck || this.record.attempts > 0 || !cache.suspicion.takeTrial()) return true
     this.#isTrial = true
     this.#lane.counters.add(GLOBAL.trials, 1)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import t from 'tap'
-import { GLOBAL } from '../../router/core/counters.ts'
+import { GLOBAL, SERVER, SERVER_STRIDE } from '../../router/core/counters.ts'
 import { ask, bodyOf, get, pattern, startEdge, startOrigin, whole } from './lane-fixture.ts'
 import type { Edge, EdgeOptions, Origin, OriginScript } from './lane-fixture.ts'
 
@@ -419,6 +419,9 @@ export function describePhotoServer(isPlain: boolean): void {
       while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve))
       const third = await ask(both.edge.port, get(`/u/${user}/p`))
       t.match(third.text, /^HTTP\/1.1 503[^]*Retry-After/)
+      const { servers } = both.edge.counters
+      const full = [servers[SERVER.full], servers[SERVER_STRIDE + SERVER.full]]
+      t.strictSame(full, [2, 1], 'each counted once for each request')
       for (const answer of waiting) answer()
       t.equal(bodyOf((await first).text), 'a')
       t.equal(bodyOf((await second).text), 'b')
