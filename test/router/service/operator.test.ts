@@ -11,10 +11,6 @@ import type { ConfigInit } from './router-process.ts'
 
 t.setTimeout(120_000)
 
-// Each has a router, ports and a folder of its own, and waits more than it works.
-t.jobs = 3
-const BESIDE = { buffered: true }
-
 const CACHES = ['c1', 'c2', 'c3'] as const
 
 /** A configuration with three caches that count, and routers to be started from it. */
@@ -77,7 +73,7 @@ function takePlaceOf(folder: string): void {
   }
 }
 
-void t.test('a flapping cache is let up where the others are drained', BESIDE, async (t) => {
+void t.test('a flapping cache is let up where the others are drained', async (t) => {
   const { start, ask, caches } = await setUp(t)
   const { router, admin } = await start()
   t.strictSame((await admin.drain({ cache: 'c2' })).unserved, [])
@@ -95,7 +91,7 @@ void t.test('a flapping cache is let up where the others are drained', BESIDE, a
   t.strictSame((await admin.weight({ cache: 'c1', weight: 0 })).unserved, ['caches'])
 })
 
-void t.test('a drain and a weight outlive the router that took them', BESIDE, async (t) => {
+void t.test('a drain and a weight outlive the router that took them', async (t) => {
   const { start, write, ask } = await setUp(t)
   const first = await start()
   const before = await ask()
@@ -147,7 +143,7 @@ void t.test('a drain and a weight outlive the router that took them', BESIDE, as
   t.match((await third.admin.status()).caches, [{}, {}, { name: 'c3', drained: false }])
 })
 
-void t.test('a router with no usable state folder starts, and takes a drain', BESIDE, async (t) => {
+void t.test('a router with no usable state folder starts, and takes a drain', async (t) => {
   const { start, ask, folder } = await setUp(t)
   // No folder takes a file's place, whoever makes it.
   writeFileSync(join(folder, 'r.state'), '')
@@ -174,7 +170,7 @@ void t.test('a router with no usable state folder starts, and takes a drain', BE
   await router.ended()
 })
 
-void t.test('a worker that dies is replaced though the tables are gone', BESIDE, async (t) => {
+void t.test('a worker that dies is replaced though the tables are gone', async (t) => {
   const { start, write, ask, others, folder } = await setUp(t, { workers: 2 })
   const { router, admin } = await start()
   const before = await ask()
@@ -220,32 +216,26 @@ void t.test('a worker that dies is replaced though the tables are gone', BESIDE,
   await router.ended()
 })
 
-void t.test(
-  'where no table can be written anew, a drain is taken all the same',
-  BESIDE,
-  async (t) => {
-    const { start, ask, folder } = await setUp(t)
-    const { router, admin } = await start({ TMPDIR: join(folder, 'no-folder') })
-    const state = join(folder, 'r.state')
-    rmSync(state, { recursive: true })
-    writeFileSync(state, '')
-    await admin.drain({ cache: 'c1' })
-    const drained = await ask()
-    t.match(drained, { c1: 0 }, 'the worker needs no file')
-    await t.rejects(admin.weight({ cache: 'c2', weight: 9 }), { message: /no-folder/ })
-    t.strictSame(await ask(), drained)
+void t.test('where no table can be written anew, a drain is taken all the same', async (t) => {
+  const { start, ask, folder } = await setUp(t)
+  const { router, admin } = await start({ TMPDIR: join(folder, 'no-folder') })
+  const state = join(folder, 'r.state')
+  takePlaceOf(state)
+  await admin.drain({ cache: 'c1' })
+  const drained = await ask()
+  t.match(drained, { c1: 0 }, 'the worker needs no file')
+  await t.rejects(admin.weight({ cache: 'c2', weight: 9 }), { message: /no-folder/ })
+  t.strictSame(await ask(), drained)
 
-    const line = router.lineCount
-    process.kill(router.workers()[0] ?? 0, 'SIGKILL')
-    t.match(await router.said('table lost', line), { reason: /^Cannot build .* anew: .*no-folder/ })
-    rmSync(state)
-    t.strictSame(await ask(), drained, 'once there is room, a successor comes by itself')
-  },
-)
+  const line = router.lineCount
+  process.kill(router.workers()[0] ?? 0, 'SIGKILL')
+  t.match(await router.said('table lost', line), { reason: /^Cannot build .* anew: .*no-folder/ })
+  rmSync(state)
+  t.strictSame(await ask(), drained, 'once there is room, a successor comes by itself')
+})
 
 void t.test(
   'a reload that would move too many users is refused, unless it is forced',
-  BESIDE,
   async (t) => {
     const { start, write, ask, others } = await setUp(t, { maxMoved: '20%' })
     const { router, admin } = await start()
