@@ -57,7 +57,7 @@ void t.test('where ports towards a cache lack, the next one serves', async (t) =
   for (let i = 0; i < 4; i++)
     t.equal(bodyOf((await ask(edge.port, get(`/u/${user}/p`))).text), 'c1')
   const post = `POST /u/${user}/p HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx`
-  t.match((await ask(edge.port, post)).text, /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n/s)
+  t.match((await ask(edge.port, post)).text, /^HTTP\/1\.1 503 .*\r\nRetry-After: 1\r\n/s)
   await takePorts(origins[1]!.port, taken)
   t.match(
     (await ask(edge.port, get(`/u/${user}/p`))).text,

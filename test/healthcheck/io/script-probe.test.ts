@@ -131,7 +131,8 @@ void t.test(
     const outcome = await outcomeOf((done) => createScriptProber(components).run(target, done))
     t.equal(outcome.reason, 'the script did not end within 500 ms and was killed')
     const grownMb = (process.memoryUsage().rss - before) / 1024 / 1024
-    t.ok(grownMb < 50, `${grownMb} MB more`)
+    // It writes gigabytes: what is kept of them would be far more than what a busy collector leaves.
+    t.ok(grownMb < 250, `${grownMb} MB more`)
   },
 )
 
