@@ -99,7 +99,8 @@ export class RouterService {
     const overrides = overridesFor(readOverrides(state.readJson(OVERRIDES_FILE)), plan.config)
     let service: RouterService | undefined
     const tables = createTableBuilder(state.file('tables'), (before, after, reason) => {
-      service?.tellLost(before.file, `${reason}: written anew as ${after.file}`)
+      if (service === undefined) return
+      service.#tell('table lost', before.file, `${reason}: written anew as ${after.file}`)
     })
     try {
       const notes = await buildTables(tables, plan.config, overrides)
@@ -264,11 +265,6 @@ export class RouterService {
     void this.tables.close()
   }
 
-  /** A table's file was found to be gone or damaged. */
-  tellLost(file: string, reason: string): void {
-    this.#tell('table lost', file, reason)
-  }
-
   /** Writes an event down where log, metrics and status find it. */
   report(event: EdgeEvent): void {
     this.events.add(event)
@@ -399,7 +395,7 @@ export class RouterService {
       this.#lookAtTables()
       return restored
     } catch (error) {
-      this.tellLost(this.state.file('tables'), sentence(error))
+      this.#tell('table lost', this.state.file('tables'), sentence(error))
       return notes
     }
   }
