@@ -61,14 +61,5 @@ export function createDeadlineDriver(components: DeadlineDriverComponents): Dead
   }
 }
 
-/** The sooner one of two deadlines, of which either may be none. */
-export function earliest(
-  a: MonotonicMs | undefined,
-  b: MonotonicMs | undefined,
-): MonotonicMs | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return a < b ? a : b
-}
-
 /** `setTimeout` takes a longer wait for no wait at all. */
 const LONGEST_MS = 2 ** 31 - 1

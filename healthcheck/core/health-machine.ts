@@ -1,5 +1,5 @@
 import type { CheckResult, Verdict } from '../../common/model/health.ts'
-import { monotonicMs } from '../../common/net/units.ts'
+import { earliest, monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { configure } from './configure.ts'
 import type { HealthEffect, HealthMachine, Probe } from './machine-state.ts'
@@ -60,12 +60,10 @@ export function step(machine: HealthMachine, event: HealthEvent, moment: Moment)
 
 /** When `step` wants a `deadline` event; an early or repeated one is harmless. */
 export function nextDeadline(machine: HealthMachine): MonotonicMs | undefined {
-  let earliest = dropStale(machine)?.at
-  for (const pool of machine.pools.values()) {
-    const at = nextPoolDeadline(pool)
-    if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
-  }
-  return earliest === undefined ? undefined : monotonicMs(earliest)
+  const probeAt = dropStale(machine)?.at
+  let soonest = probeAt === undefined ? undefined : monotonicMs(probeAt)
+  for (const pool of machine.pools.values()) soonest = earliest(soonest, nextPoolDeadline(pool))
+  return soonest
 }
 
 /** Every server's verdict, pool by pool, in the order configured. */

@@ -1,5 +1,5 @@
 import type { Verdict } from '../../common/model/health.ts'
-import { monotonicMs } from '../../common/net/units.ts'
+import { earliest, monotonicMs } from '../../common/net/units.ts'
 import type { MonotonicMs } from '../../common/net/units.ts'
 import { partInWords, spanInWords } from './blame.ts'
 import { holdDownMs, recordOutage } from './flap-damper.ts'
@@ -34,16 +34,9 @@ export function settlePool(pool: PoolRecord, moment: Moment, findings: Findings)
 /** The earliest time at which a pool's verdicts may change with no new result. */
 export function nextPoolDeadline(pool: PoolRecord): MonotonicMs | undefined {
   // Easing never goes beyond the panic's own end.
-  let earliest = pool.panicUntil
-  const { easeUntil } = pool
-  if (easeUntil !== undefined && (earliest === undefined || easeUntil < earliest))
-    earliest = easeUntil
-  for (const { heldUntil } of pool.held) {
-    if (heldUntil !== undefined && (earliest === undefined || heldUntil < earliest)) {
-      earliest = heldUntil
-    }
-  }
-  return earliest
+  let soonest = earliest(pool.panicUntil, pool.easeUntil)
+  for (const { heldUntil } of pool.held) soonest = earliest(soonest, heldUntil)
+  return soonest
 }
 
 function reviewPool(pool: PoolRecord, moment: Moment, findings: Findings): void {
