@@ -18,7 +18,7 @@ import {
 } from '../core/mount-machine.ts'
 import type { MountEffect, MountEvent, ScriptConfig } from '../core/mount-machine.ts'
 import { createMountProber } from './mount-prober.ts'
-import type { MountProber, ProcessNotes } from './mount-prober.ts'
+import type { MountProber } from './mount-prober.ts'
 import { createScriptProber } from './script-probe.ts'
 
 /** Looks at a cache server's mounts and runs its scripts, each on its own schedule. */
@@ -41,7 +41,13 @@ export interface RenderedAnswer {
 export interface MountCheckerComponents {
   readonly clock: Clock
   readonly onEvent: (event: EdgeEvent) => void
-  readonly notes: ProcessNotes
+  readonly notes: MountNotes
+}
+
+/** Remembers over restarts what was last seen of each mount. */
+export interface MountNotes {
+  readJson(name: string): unknown
+  writeJson(name: string, value: unknown): void
 }
 
 /** `boot` is this boot of the box. */
@@ -139,7 +145,7 @@ export function createMountChecker(
   function proberOf(path: string): MountProber {
     const known = probers.get(path)
     if (known !== undefined) return known
-    const prober = createMountProber(path, notes, {
+    const prober = createMountProber(path, {
       onReady: () => {
         run({ type: 'ready', path })
       },

@@ -4,6 +4,7 @@ import type { MountReport } from '../core/mount-report.ts'
 import { lookAtMount } from './mount-look.ts'
 
 // The entry of the process that looks at one mount, when told to, for as long as its parent lives.
+// Its argument is its title, by which it is found when it outlives its parent (former-looker.ts).
 
 /** What the parent sends: look now. */
 export interface LookMessage {
@@ -18,6 +19,8 @@ export interface ReportMessage {
   readonly run: number
   readonly report: MountReport
 }
+
+process.title = process.argv[2] ?? ''
 
 // The service manager signals the whole group: the parent decides when it is over.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => undefined)

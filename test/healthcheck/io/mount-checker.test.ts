@@ -1,12 +1,4 @@
-import {
-  accessSync,
-  constants,
-  existsSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
@@ -15,7 +7,6 @@ import { PROBE_FILE } from '../../../common/model/health.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
 import { systemClock } from '../../../common/runtime/clock.ts'
 import { openStateFolder } from '../../../common/runtime/state-folder.ts'
-import type { StateFolder } from '../../../common/runtime/state-folder.ts'
 import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
 import { parseMountInfo } from '../../../healthcheck/core/mount-info.ts'
 import { createMountChecker } from '../../../healthcheck/io/mount-checker.ts'
@@ -23,6 +14,7 @@ import type { MountChecker } from '../../../healthcheck/io/mount-checker.ts'
 import { TOKEN_FILE, lookAtMount } from '../../../healthcheck/io/mount-look.ts'
 import { createMountProber } from '../../../healthcheck/io/mount-prober.ts'
 import { openMountServer } from '../../../healthcheck/io/mount-server.ts'
+import { lookerOf, noLooker } from './lookers.ts'
 
 /** A mount that any user may write to: every Linux has one of these. */
 const writable = ((): string => {
@@ -46,6 +38,9 @@ t.teardown(() => {
   clearInterval(alive)
   rmSync(tokenFile, { force: true })
 })
+
+// A process that the test before has let go would be taken for one that hangs.
+t.beforeEach(() => noLooker(writable))
 
 const mount = (path: string, changes: Partial<MountConfig> = {}): MountConfig => ({
   path,
@@ -188,7 +183,7 @@ void t.test('the answer is made once, and anew when a look or a silence changes 
   const first = checker.answer()
   nowMs = 5
   t.equal(checker.answer(), first, 'the same bytes as long as nothing happens')
-  const { pid } = notes.readJson(noteName(notes.path)) as { pid: number }
+  const pid = lookerOf(writable)
   process.kill(pid, 'SIGSTOP')
   t.teardown(() => process.kill(pid, 'SIGCONT'))
   nowMs = 20
@@ -222,7 +217,7 @@ void t.test('a stall of the whole box is no silence of its mounts', async (t) =>
   })
   checker.start()
   await until(checker, ({ status }) => status === 'up')
-  const { pid } = notes.readJson(noteName(notes.path)) as { pid: number }
+  const pid = lookerOf(writable)
   process.kill(pid, 'SIGSTOP')
   t.teardown(() => process.kill(pid, 'SIGCONT'))
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -269,6 +264,8 @@ void t.test('scripts of one own are part of the answer', async (t) => {
   })
   t.equal(httpStatus, 503)
   t.equal(body.reason, '/bin/sh: exit 1: queue is full')
+  failing.stop()
+  await noLooker(writable)
   await until(open(t, { scripts: script('exit 0') }), ({ status }) => status === 'up')
 })
 
@@ -344,16 +341,10 @@ void t.test('a state folder that cannot be written is told, and takes nothing do
   t.equal(told.filter((each) => each.startsWith('mounts not kept')).length, 1, 'told once')
 })
 
-const noteName = (folder: string): string => {
-  const name = readdirSync(folder).find((file) => file.startsWith('mount-'))
-  if (name === undefined) throw new Error('no note')
-  return name
-}
-
 /** A prober whose looks are awaited: `well`, or why there was none. */
-function openProber(folder: StateFolder) {
+function openProber() {
   let answered: (answer: string) => void = () => undefined
-  const prober = createMountProber(writable, folder, {
+  const prober = createMountProber(writable, {
     onReady: () => {
       answered('ready')
     },
@@ -387,15 +378,14 @@ function openProber(folder: StateFolder) {
 }
 
 void t.test('a process that is killed is told, and can be replaced', async (t) => {
-  const folder = openStateFolder(t.testdir({}))
-  const prober = openProber(folder)
+  const prober = openProber()
   t.teardown(prober.stop)
   t.equal(await prober.start(), 'ready')
   t.equal(await prober.look(1), '1 well')
-  const noted = folder.readJson(noteName(folder.path)) as { pid: number }
-  process.kill(noted.pid, 'SIGSTOP')
+  const pid = lookerOf(writable)
+  process.kill(pid, 'SIGSTOP')
   const second = prober.look(2)
-  process.kill(noted.pid, 'SIGKILL')
+  process.kill(pid, 'SIGKILL')
   t.equal(await second, 'the process that looks at it ended with SIGKILL')
   t.equal(await prober.start(), 'ready')
   t.equal(await prober.look(3), '3 well')
@@ -404,22 +394,20 @@ void t.test('a process that is killed is told, and can be replaced', async (t) =
 void t.test(
   'a process of an earlier life that still hangs gets no second one beside it',
   async (t) => {
-    const folder = openStateFolder(t.testdir({}))
-    const earlier = openProber(folder)
+    const earlier = openProber()
     t.equal(await earlier.start(), 'ready')
-    const name = noteName(folder.path)
-    const { pid } = folder.readJson(name) as { pid: number }
+    const pid = lookerOf(writable)
     process.kill(pid, 'SIGSTOP')
     earlier.stop()
-    const prober = openProber(folder)
+    const prober = openProber()
     t.teardown(prober.stop)
     t.equal(
       await prober.start(),
       `blocked: process ${pid} of an earlier run still waits for its disk`,
     )
-    t.same(folder.readJson(name), { ...(folder.readJson(name) as object), pid }, 'no new process')
+    t.equal(lookerOf(writable), pid, 'no new process')
     process.kill(pid, 'SIGCONT')
-    while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 5))
+    await noLooker(writable)
     t.equal(await prober.start(), 'ready', 'gone by itself, as its parent had')
   },
 )

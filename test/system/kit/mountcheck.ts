@@ -20,6 +20,8 @@ export interface MountcheckOptions {
   readonly mount?: string
   /** More mounts of the same schedule. */
   readonly otherMountPoints?: readonly string[]
+  /** `admin.state`, by default beside the socket. */
+  readonly state?: string
   /** More keys of the mount check, as YAML: `partial: down`. */
   readonly more?: string
   /** How `photoedge` is run, by default as this process is. */
@@ -44,7 +46,7 @@ export class Mountcheck {
 
   #write(options: MountcheckOptions): void {
     const { folder, address = '127.0.0.1', port, mountPoint, intervalMs, deadlineMs } = options
-    const { mount = '', otherMountPoints = [], more = '' } = options
+    const { mount = '', otherMountPoints = [], state, more = '' } = options
     const mounts = [mountPoint, ...otherMountPoints].map(
       (one) =>
         `    - { path: ${one}, interval: ${intervalMs}ms, deadline: ${deadlineMs}ms${mount} }\n`,
@@ -58,7 +60,7 @@ mountcheck:
   listen: ${address}:${port}
   ${more}
   mounts:
-${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock }
+${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock${state === undefined ? '' : `, state: ${state}`} }
 `,
     )
   }
@@ -86,7 +88,8 @@ ${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock }
   /** Ends it by SIGKILL, if it has not ended yet. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    for (const pid of this.#pids('mountcheck')) process.kill(pid, 'SIGKILL')
+    for (const pid of this.#pids((words) => words.includes('mountcheck')))
+      process.kill(pid, 'SIGKILL')
     await once(this.#child, 'exit')
   }
 
@@ -106,19 +109,20 @@ ${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock }
 
   /** The processes that look at the mount, of this life and of earlier ones. */
   lookers(): number[] {
-    return this.#pids('mount-process.ts')
+    return this.#pids((words) => words.some((one) => /^pe[0-9a-f]{7}-\w+ \//.test(one)))
   }
 
-  /** Processes of this service with that word in their command line. */
-  #pids(word: string): number[] {
+  /** Processes of this service whose command line is such a one. */
+  #pids(isMeant: (words: readonly string[]) => boolean): number[] {
     return fs
       .readdirSync('/proc')
       .map(Number)
       .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
       .filter((pid) => {
-        const words = wordsOf(pid, 'cmdline')
-        const isIt = words.some((one) => one === word || one.endsWith(`/${word}`))
-        return isIt && wordsOf(pid, 'environ').includes(`${MARK}=${this.#configFile}`)
+        return (
+          isMeant(wordsOf(pid, 'cmdline')) &&
+          wordsOf(pid, 'environ').includes(`${MARK}=${this.#configFile}`)
+        )
       })
       .sort((a, b) => a - b)
   }
