@@ -19,6 +19,7 @@ import {
 import type { MountEffect, MountEvent, ScriptConfig } from '../core/mount-machine.ts'
 import { createMountProber } from './mount-prober.ts'
 import type { MountProber } from './mount-prober.ts'
+import type { RunningProbe } from './probe-run.ts'
 import { createScriptProber } from './script-probe.ts'
 
 /** Looks at a cache server's mounts and runs its scripts, each on its own schedule. */
@@ -29,6 +30,7 @@ export interface MountChecker {
   /** From now on every answer is 503, draining. */
   drain(): void
   reconfigure(config: MountcheckConfig): void
+  /** Scripts under way are killed; what looks at a mount ends as soon as its disk lets it. */
   stop(): void
 }
 
@@ -73,6 +75,7 @@ export function createMountChecker(
     isLinkUp: () => true,
     localAddress: undefined,
   })
+  const runningScripts = new Map<number, RunningProbe>()
   const driver = createDeadlineDriver({
     clock,
     nextDeadline: () => earliest(nextMountDeadline(machine), meter.nextBeat()),
@@ -106,9 +109,7 @@ export function createMountChecker(
         proberOf(effect.mount.path).look(effect.run, effect.mount)
         return
       case 'script':
-        scripts.run(scriptTarget(effect.script), ({ result, reason }) => {
-          run({ type: 'script', run: effect.run, isUp: result === 'passed', reason })
-        })
+        runScript(effect.run, effect.script)
         return
       case 'keep':
         keep(effect.mounts)
@@ -117,6 +118,14 @@ export function createMountChecker(
         onEvent(effect.event)
         return
     }
+  }
+
+  function runScript(number: number, script: ScriptConfig): void {
+    const probe = scripts.run(scriptTarget(script), ({ result, reason }) => {
+      runningScripts.delete(number)
+      run({ type: 'script', run: number, isUp: result === 'passed', reason })
+    })
+    runningScripts.set(number, probe)
   }
 
   function keep(mounts: readonly KeptMount[]): void {
@@ -187,6 +196,7 @@ export function createMountChecker(
       isStopped = true
       driver.stop()
       for (const prober of probers.values()) prober.stop()
+      for (const script of runningScripts.values()) script.cancel()
     },
   }
 }

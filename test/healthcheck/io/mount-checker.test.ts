@@ -269,6 +269,19 @@ void t.test('scripts of one own are part of the answer', async (t) => {
   await until(open(t, { scripts: script('exit 0') }), ({ status }) => status === 'up')
 })
 
+void t.test('who stops leaves no script running', async (t) => {
+  const folder = t.testdir({})
+  const note = join(folder, 'pid')
+  const command = ['/bin/sh', '-c', `echo $$ >${note}.new; mv ${note}.new ${note}; sleep 1000`]
+  const scripts = [{ command, intervalMs: 5000, timeoutMs: 60_000 }]
+  const checker = open(t, { mounts: [], scripts })
+  while (!existsSync(note)) await new Promise((resolve) => setTimeout(resolve, 5))
+  const pid = Number(readFileSync(note, 'utf8'))
+  t.ok(existsSync(`/proc/${pid}`))
+  checker.stop()
+  while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 5))
+})
+
 void t.test('a mount that comes later is found', async (t) => {
   const checker = open(t, { mounts: [mount(t.testdir({}))] })
   const { body } = await until(checker, ({ reason }) => reason.endsWith('is not mounted'))
