@@ -1,5 +1,6 @@
-// Needs: root, git, npm, ip, nginx, nsenter, systemctl, unshare
-// Who follows the lines under "Deploy" has a router that serves: on a box with systemd, word for word.
+// Needs: root, fsfreeze, git, mkfs.ext4, npm, ip, nginx, nsenter, systemctl, unshare
+// Who follows the lines under "Deploy" has a router that serves, and a mount check: on a box with
+// systemd, word for word.
 
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -7,7 +8,10 @@ import os from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
+import type { RouterStatus } from '../../admin/schemas.ts'
+import type { MountAnswerBody } from '../../healthcheck/core/mount-answer.ts'
 import { Box } from './kit/box.ts'
+import { Disk } from './kit/disk.ts'
 import { Nginx } from './kit/nginx.ts'
 import { freePorts } from './kit/ports.ts'
 import { until } from './kit/wait.ts'
@@ -15,6 +19,8 @@ import { until } from './kit/wait.ts'
 const ROOT = path.join(import.meta.dirname, '..', '..')
 const CONFIG = '/etc/photoedge/edge.yaml'
 const UNIT = 'photoedge-router'
+const MOUNTCHECK_UNIT = 'photoedge-mountcheck'
+const MOUNTCHECK_HEADING = '## The mount check of a cache server'
 const LOG = '/var/log/photoedge/router-1-access.log'
 const PHOTO = Buffer.from('a photo, byte by byte')
 
@@ -112,10 +118,16 @@ void t.test('a newcomer who follows them has a router that serves', async (t) =>
     await fetchPhoto()
     return box.run(`grep -q /u/1/a.jpg ${LOG}`).status === 0 ? true : undefined
   })
-  const status = says(
-    `cd /opt/photoedge && node_modules/.bin/node bin/photoedge.ts status -c ${CONFIG} --json`,
-  )
+  const photoedge = 'cd /opt/photoedge && node_modules/.bin/node bin/photoedge.ts'
+  const status = says(`${photoedge} status -c ${CONFIG} --json`)
   t.match(JSON.parse(status), { state: 'running', workerRestarts: 0, generation: 2 })
+
+  t.equal(box.run(`${photoedge} drain cache-2 -c ${CONFIG}; systemctl restart ${UNIT}`).status, 0)
+  const drained = await until('answer of the next life', 10_000, () => {
+    const { status, output } = box.run(`${photoedge} status -c ${CONFIG} --json`)
+    return status === 0 ? (JSON.parse(output) as RouterStatus) : undefined
+  })
+  t.ok(drained.caches.find(({ name }) => name === 'cache-2')?.drained, 'a drain outlives a restart')
   t.equal(says(`systemctl stop ${UNIT}; systemctl show -P Result ${UNIT}`), 'success')
 
   // A name that the file has not: told at once, and mended without another start.
@@ -130,7 +142,46 @@ void t.test('a newcomer who follows them has a router that serves', async (t) =>
   )
   box.run(`rm ${dropIn}/box.conf; systemctl daemon-reload`)
   t.same(await until('photo', 10_000, fetchPhoto).catch(String), PHOTO)
+
+  // The same box as a cache server, as far as its mount check goes.
+  await t.test('its disk frozen, the mount check restarts at once, and says why', async (t) => {
+    const disk = await Disk.make(path.join(folder, 'disk'))
+    t.teardown(() => disk.remove())
+    await disk.mount()
+    const words = (program: string, ...args: string[]) =>
+      execFileSync(program, args, { encoding: 'utf8' }).trim()
+    const device = words('findmnt', '-no', 'SOURCE', disk.mountPoint)
+    const plugged = box.run(`hostname cache-1; mkdir -p /srv/photos
+      mknod ${device} b ${words('stat', '-c', '%Hr %Lr', device)}; mount ${device} /srv/photos`)
+    t.same(plugged, { status: 0, output: '' })
+    const followed = box.run(
+      ['cd /opt/photoedge', ...linesUnder(MOUNTCHECK_HEADING, 'deploy/README.md')].join('\n'),
+    )
+    t.equal(followed.status, 0, followed.output)
+    t.match(await until('200', 10_000, () => health(200)), { mounts: [{ path: '/srv/photos' }] })
+    t.equal(says(`ps -o user= -p $(systemctl show -P MainPID ${MOUNTCHECK_UNIT})`), 'photoedge')
+    await disk.freeze()
+    await until('503', 10_000, () => health(503))
+    const startMs = performance.now()
+    t.equal(box.run(`systemctl restart ${MOUNTCHECK_UNIT}`).status, 0)
+    const tookMs = Math.round(performance.now() - startMs)
+    t.comment(`restarted in ${tookMs} ms`)
+    t.ok(tookMs < 8000, 'no longer than to drain and to start')
+    t.match(await until('503', 10_000, () => health(503)), {
+      reason: /process \d+ of an earlier run still waits for its disk$/,
+    })
+    await disk.thaw()
+    await until('200', 10_000, () => health(200))
+    box.run(`systemctl stop ${MOUNTCHECK_UNIT}; umount /srv/photos`)
+  })
 })
+
+async function health(wanted: number): Promise<MountAnswerBody | undefined> {
+  const answer = await fetch('http://10.77.0.11:8081/health', { signal: AbortSignal.timeout(1000) })
+  const body = (await answer.json()) as MountAnswerBody
+  if (answer.status === wanted) return body
+  throw new Error(`${answer.status} ${body.reason}`)
+}
 
 async function fetchPhoto(): Promise<Buffer> {
   const answer = await fetch('http://10.77.0.11/u/1/a.jpg', { signal: AbortSignal.timeout(2000) })
