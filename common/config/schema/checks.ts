@@ -29,8 +29,9 @@ const timing = () => ({
   port: optional(integer(1, 65_535)),
 })
 
+/** Those of a final answer: 1xx are not (RFC 9110 section 15.2). */
 const statuses = (value: readonly number[], minItems: number) =>
-  oneOrMany(integer(100, 599), { default: value, minItems })
+  oneOrMany(integer(200, 599), { default: value, minItems })
 
 const http = <const Type extends 'http' | 'https'>(type: Type) =>
   map({
