@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import type { AdminConfig } from '../common/config/config.ts'
 import { ApplianceError } from '../common/runtime/appliance-error.ts'
+import { listenFailure } from '../common/runtime/listen-failure.ts'
 import type { RouterControl } from './router-control.ts'
 import { createAdminServer } from './server.ts'
 
@@ -45,7 +46,9 @@ export async function openAdmin(
     await overHttp.listen({ host: address, port })
   } catch (error) {
     await close()
-    throw cannot(`open the admin API on ${address}:${port}`, error)
+    const reason = listenFailure((error as NodeJS.ErrnoException).code ?? '', { address, port })
+    const cause = reason === undefined ? error : new Error(reason, { cause: error })
+    throw cannot(`open the admin API on ${address}:${port}`, cause)
   }
   const [bound] = overHttp.addresses()
   return { httpPort: typeof bound === 'object' ? bound.port : undefined, close }
@@ -92,7 +95,6 @@ function cannot(what: string, error: unknown): ApplianceError {
 const WORDS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EADDRINUSE: 'the address is in use',
-  EADDRNOTAVAIL: 'this box has no such address',
   EINVAL: 'the path is too long for a socket (107 bytes) or no path',
   ENOENT: 'there is no such file or folder',
   ENOTDIR: 'a part of its path is no folder',

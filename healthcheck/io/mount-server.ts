@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
+import { listenFailure } from '../../common/runtime/listen-failure.ts'
 import type { RenderedAnswer } from './mount-checker.ts'
 
 /** `GET` and `HEAD /health` on one address. */
@@ -34,7 +35,9 @@ export async function openMountServer(
   try {
     await app.listen({ host: address, port })
   } catch (cause) {
-    const message = `Cannot listen on ${address} port ${port} (mountcheck.listen): ${(cause as Error).message}`
+    const { code = '', message: said } = cause as NodeJS.ErrnoException
+    const reason = listenFailure(code, { address, port }) ?? said
+    const message = `Cannot listen on ${address} port ${port} (mountcheck.listen): ${reason}`
     throw new ApplianceError('MNT_LISTEN_FAILED', message, { cause })
   }
   const bound = app.server.address() as AddressInfo

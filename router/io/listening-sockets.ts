@@ -2,7 +2,7 @@ import { Socket } from 'node:net'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import { parseIp } from '../../common/net/address.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
-import { findPortOwner } from './port-owner.ts'
+import { listenFailure } from '../../common/runtime/listen-failure.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -153,29 +153,8 @@ function openSocket(place: ListeningPlace, isShared: boolean): number {
 function listenError(place: ListeningPlace): ApplianceError {
   const code = -errno()
   const where = placeName(place).replace(' v6only', '')
-  return new ApplianceError(
-    'RTR_LISTEN_FAILED',
-    `Cannot listen on ${where}: ${reasonOf(getSystemErrorName(code), place) ?? getSystemErrorMessage(code)}`,
-  )
-}
-
-function reasonOf(name: string, place: ListeningPlace): string | undefined {
-  switch (name) {
-    case 'EADDRINUSE': {
-      const owner = findPortOwner(place.port)
-      return `the port is in use${owner === undefined ? '' : ` by ${owner}`}; stop its owner or choose another port`
-    }
-    case 'EACCES':
-      return `ports below 1024 need the right CAP_NET_BIND_SERVICE (the unit's AmbientCapabilities) or root`
-    case 'EADDRNOTAVAIL':
-      return `this box has no address ${place.address}`
-    case 'EAFNOSUPPORT':
-      return 'this box has no IPv6'
-    case 'EMFILE':
-      return 'the process may open no more files (ulimit -n)'
-    default:
-      return undefined
-  }
+  const reason = listenFailure(getSystemErrorName(code), place) ?? getSystemErrorMessage(code)
+  return new ApplianceError('RTR_LISTEN_FAILED', `Cannot listen on ${where}: ${reason}`)
 }
 
 /** `struct sockaddr_in` or `sockaddr_in6`: family in host order, port and address in network order. */

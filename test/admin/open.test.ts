@@ -104,7 +104,14 @@ void t.test('whatever cannot be opened is one sentence, and nothing stays open',
       /^Cannot read the admin token .*: there is no such file/,
     ],
     [{ socket, token: join(dir, 'empty') }, /^Cannot use the admin token .*: the file is empty$/],
-    [{ socket, http: { address: '127.0.0.1', port } }, /:\d+: the address is in use$/],
+    [
+      { socket, http: { address: '127.0.0.1', port } },
+      /:\d+: the port is in use by .+ \(pid \d+\); stop its owner or choose another port$/,
+    ],
+    [
+      { socket, http: { address: '192.0.2.1', port } },
+      /^Cannot open the admin API on 192\.0\.2\.1:\d+: this box has no address 192\.0\.2\.1$/,
+    ],
     [{ socket: join(dir, 'file', 'a.sock') }, /^Cannot open the admin socket .*: /],
     [
       { socket: join(dir, 'x'.repeat(120)) },

@@ -249,7 +249,7 @@ void t.test('an address that is taken is said in a sentence', async (t) => {
     openMountServer(() => checker.answer(), { address: '127.0.0.1', port: first.port }),
     {
       code: 'MNT_LISTEN_FAILED',
-      message: `Cannot listen on 127.0.0.1 port ${first.port} (mountcheck.listen): `,
+      message: `Cannot listen on 127.0.0.1 port ${first.port} (mountcheck.listen): the port is in use by `,
     },
   )
 })
