@@ -12,12 +12,13 @@ export async function sh(command: string): Promise<void> {
 
 export interface DiskOptions {
   readonly sizeMb?: number
-  /** More options of mkfs.ext4. */
+  readonly type?: 'ext4' | 'xfs'
+  /** More options of its mkfs. */
   readonly mkfs?: string
 }
 
 /**
- * An ext4 file system in a file, on a tmpfs of its own that can be filled. A process beside it
+ * A file system in a file, on a tmpfs of its own that can be filled. A process beside it
  * thaws and unmounts everything when this one ends, in whatever way: a frozen file system would
  * hang every `sync` on the machine.
  */
@@ -40,9 +41,9 @@ export class Disk {
   /** Makes the disk under `folder`, mounted nowhere yet. */
   static async make(
     folder: string,
-    { sizeMb = 32, mkfs = '-N 64' }: DiskOptions = {},
+    { sizeMb = 32, type = 'ext4', mkfs = '-N 64' }: DiskOptions = {},
   ): Promise<Disk> {
-    const disk = new Disk(folder, { sizeMb, mkfs })
+    const disk = new Disk(folder, { sizeMb, type, mkfs })
     await sh(`mount -t tmpfs -o size=${sizeMb + 16}m none ${disk.#store}`)
     await disk.makeFileSystem()
     return disk
@@ -50,9 +51,9 @@ export class Disk {
 
   /** A new and empty file system; only while it is not mounted. */
   async makeFileSystem(): Promise<void> {
-    const { sizeMb, mkfs } = this.#options
+    const { sizeMb, type, mkfs } = this.#options
     await sh(`rm -f ${this.#image}; truncate -s ${sizeMb}M ${this.#image}
-      mkfs.ext4 -q ${mkfs} ${this.#image}`)
+      mkfs.${type} -q ${mkfs} ${this.#image}`)
   }
 
   async mount(where = this.mountPoint): Promise<void> {
@@ -74,13 +75,18 @@ export class Disk {
     await sh(`fsfreeze -u ${this.mountPoint}`)
   }
 
-  /** As if it were pulled out: the device has no sector left, every read and write is an error. */
-  async pull(): Promise<void> {
+  /** Its device, while it is mounted: `/dev/loop3`. */
+  get device(): string {
     const mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
     const mount = mounts.find((line) => line.split(' ')[4] === this.mountPoint)
     const device = /\/dev\/loop\d+/.exec(mount ?? '')?.[0]
     if (device === undefined) throw new Error(`nothing is mounted at ${this.mountPoint}`)
-    await sh(`truncate -s 0 ${this.#image}; losetup -c ${device}`)
+    return device
+  }
+
+  /** As if it were pulled out: the device has no sector left, every read and write is an error. */
+  async pull(): Promise<void> {
+    await sh(`truncate -s 0 ${this.#image}; losetup -c ${this.device}`)
   }
 
   /** As a thin volume whose store is full: what was never written can't be written any more. */

@@ -24,7 +24,10 @@ export interface Sample {
 }
 
 export interface LoadOptions {
+  readonly address?: string
   readonly port: number
+  /** The Host field. */
+  readonly host?: string
   readonly requestsPerSecond: number
   readonly originals: ReadonlyMap<string, Buffer>
   readonly draw: () => string
@@ -90,7 +93,7 @@ export class LoadClient {
   }
 
   async #request(target: string, startMs: number): Promise<void> {
-    const { freshShare = 0, timeoutMs = 15_000 } = this.#options
+    const { freshShare = 0, timeoutMs = 15_000, host = 'photos.test' } = this.#options
     this.#count += 1
     const isLast = Math.floor(this.#count * freshShare) > Math.floor((this.#count - 1) * freshShare)
     const socket = this.#idle.pop() ?? this.#connect()
@@ -119,7 +122,7 @@ export class LoadClient {
     }
     socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose)
     const connection = isLast ? 'Connection: close\r\n' : ''
-    socket.write(`GET ${target} HTTP/1.1\r\nHost: photos.test\r\n${connection}\r\n`)
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n${connection}\r\n`)
     const timer = setTimeout(() => {
       exchange.resolve(['timeout', `${timeoutMs} ms`])
     }, timeoutMs)
@@ -141,9 +144,9 @@ export class LoadClient {
   }
 
   #connect(): net.Socket {
-    const { port, tls: secure } = this.#options
-    const address = { host: '127.0.0.1', port, noDelay: true }
-    return secure === undefined ? net.connect(address) : tls.connect({ ...address, ...secure })
+    const { address = '127.0.0.1', port, tls: secure } = this.#options
+    const target = { host: address, port, noDelay: true }
+    return secure === undefined ? net.connect(target) : tls.connect({ ...target, ...secure })
   }
 
   /** An idle connection that its other side ends is forgotten; one that speaks is counted. */

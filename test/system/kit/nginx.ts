@@ -20,6 +20,8 @@ export interface NginxInit {
   readonly folder: string
   readonly serverLines: string
   readonly httpLines?: string
+  /** The words that take it to where it runs, by default here. */
+  readonly where?: readonly string[]
 }
 
 export interface CacheInit {
@@ -29,7 +31,10 @@ export interface CacheInit {
   readonly folder: string
   /** Where its `proxy_cache` lies, by default in its folder. */
   readonly photoFolder?: string
+  readonly storageAddress?: string
   readonly storagePort: number
+  /** The words that take it to where it runs, by default here. */
+  readonly where?: readonly string[]
 }
 
 /** A real nginx, its folder its own: configuration, log, disk. */
@@ -38,15 +43,17 @@ export class Nginx {
   readonly address: string
   readonly port: number
   readonly #folder: string
+  readonly #where: readonly string[]
   #child: ChildProcess | undefined
   #logOffset = 0
 
   constructor(init: NginxInit) {
-    const { name, address = '127.0.0.1', port, folder } = init
+    const { name, address = '127.0.0.1', port, folder, where = [] } = init
     this.name = name
     this.address = address
     this.port = port
     this.#folder = folder
+    this.#where = where
     for (const kind of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) {
       fs.mkdirSync(path.join(folder, 'temp', kind), { recursive: true })
     }
@@ -54,14 +61,15 @@ export class Nginx {
   }
 
   /** Serves `photos` as files. */
-  static storage(port: number, folder: string, photos: string): Nginx {
+  static storage(port: number, folder: string, photos: string, address = '127.0.0.1'): Nginx {
     const serverLines = `location / { root ${photos}; }`
-    return new Nginx({ name: 'storage', port, folder, serverLines })
+    return new Nginx({ name: 'storage', address, port, folder, serverLines })
   }
 
   /** Keeps what it fetches under `proxy_cache` on its disk; serves large photos slowly. */
   static cache(init: CacheInit): Nginx {
-    const { name, folder, storagePort, photoFolder = path.join(folder, 'photos') } = init
+    const { name, folder, photoFolder = path.join(folder, 'photos') } = init
+    const { storageAddress = '127.0.0.1', storagePort } = init
     return new Nginx({
       ...init,
       serverLines: `location = /health { return 200 "healthy\\n"; }
@@ -78,17 +86,15 @@ export class Nginx {
        }`,
       httpLines: `proxy_cache_path ${photoFolder} levels=1:2 keys_zone=photos:10m inactive=60m max_size=1g use_temp_path=off;
        proxy_cache_valid 200 60m;
-       upstream storage { server 127.0.0.1:${storagePort}; keepalive 8; }`,
+       upstream storage { server ${storageAddress}:${storagePort}; keepalive 8; }`,
     })
   }
 
   /** Resolves when it accepts; what is on its disk stays from the last time. */
   async start(): Promise<void> {
-    const child = spawn(
-      'nginx',
-      ['-p', this.#folder, '-c', path.join(this.#folder, 'nginx.conf'), '-e', 'stderr'],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    )
+    const files = ['-p', this.#folder, '-c', path.join(this.#folder, 'nginx.conf')]
+    const [program, ...args] = [...this.#where, 'nginx', ...files, '-e', 'stderr']
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     this.#child = child
