@@ -57,11 +57,13 @@ export async function statusWhen(
   })
 }
 
-/** Its workers are ready and its caches are up. */
+/** Its workers are ready, and its caches are up and have all of their users. */
 export function isWholly(status: RouterStatus): boolean {
   const { workers, workerCount, caches } = status
   const isReady = workers.length === workerCount && workers.every(({ state }) => state === 'ready')
-  return isReady && caches.every(({ state }) => state === 'up')
+  return (
+    isReady && caches.every(({ state, returning }) => state === 'up' && returning === undefined)
+  )
 }
 
 /** SIGTERM, and it ends well. */
