@@ -148,11 +148,10 @@ void t.test('a newcomer who follows them has a router that serves', async (t) =>
     const disk = await Disk.make(path.join(folder, 'disk'))
     t.teardown(() => disk.remove())
     await disk.mount()
-    const words = (program: string, ...args: string[]) =>
-      execFileSync(program, args, { encoding: 'utf8' }).trim()
-    const device = words('findmnt', '-no', 'SOURCE', disk.mountPoint)
+    const { device } = disk
+    const number = execFileSync('stat', ['-c', '%Hr %Lr', device], { encoding: 'utf8' }).trim()
     const plugged = box.run(`hostname cache-1; mkdir -p /srv/photos
-      mknod ${device} b ${words('stat', '-c', '%Hr %Lr', device)}; mount ${device} /srv/photos`)
+      mknod ${device} b ${number}; mount ${device} /srv/photos`)
     t.same(plugged, { status: 0, output: '' })
     const followed = box.run(
       ['cd /opt/photoedge', ...linesUnder(MOUNTCHECK_HEADING, 'deploy/README.md')].join('\n'),
