@@ -57,6 +57,7 @@ export const FALLBACK_WORDS = [
   'full',
   'retry',
   'returning',
+  'weight',
 ] as const
 
 /** Indices into `FALLBACK_WORDS`. */
@@ -69,6 +70,8 @@ export const FALLBACK = {
   retry: 5,
   /** Home takes its users back in steps, and this one's turn has not come. */
   returning: 6,
+  /** Home is up, for a part of its users that this one does not belong to. */
+  weight: 7,
 } as const
 
 /** Why an attempt failed and the next rank was asked; index 0 is no retry. */

@@ -50,7 +50,6 @@ export class CacheChooser {
   readonly #shares: Float64Array
   /** The product of both. */
   readonly #factors: Float64Array
-  #returningCount = 0
   readonly #isDrained: Uint8Array
   readonly #homeFactors: Float64Array
   readonly #states: Uint8Array
@@ -132,10 +131,8 @@ export class CacheChooser {
    * the server stands in for the others only where nobody else would.
    */
   setShare(server: number, share: number): void {
-    const before = this.#shares[server]!
-    if (before === share) return
+    if (this.#shares[server] === share) return
     this.#shares[server] = share
-    this.#returningCount += Number(share < 1) - Number(before < 1)
     this.#refresh(server)
   }
 
@@ -230,17 +227,29 @@ export class CacheChooser {
   }
 
   /**
-   * The best-ranked usable server that is not passed by; else, as a return in steps is to cost
-   * nobody his photo, the best-ranked one that is not back yet; or -1.
+   * The best-ranked usable server that is not passed by; else, as a part of a weight is to cost
+   * nobody his photo, the best-ranked one of those that are up: first one that is not back yet, then
+   * one that takes a part of its slots only; or -1.
    */
   next(isPassedBy: (server: number) => boolean): number {
     const server = this.#nextUsable(isPassedBy)
-    if (server >= 0 || this.#returningCount === 0) return server
-    const others = this.fallback === 'spread' ? this.order() : [this.home]
-    const last = others.find(
-      (other) => other >= 0 && this.isNotBackYet(other) && !isPassedBy(other),
-    )
-    return (this.#server = last ?? -1)
+    return server >= 0 ? server : (this.#server = this.#nextUp(isPassedBy))
+  }
+
+  #nextUp(isPassedBy: (server: number) => boolean): number {
+    const others = this.fallback === 'backup' ? [this.home, this.#backup] : this.order()
+    let up = -1
+    for (const server of others) {
+      if (server < 0 || !this.#isUp(server) || isPassedBy(server)) continue
+      if (this.isNotBackYet(server)) return server
+      if (up < 0) up = server
+    }
+    return up
+  }
+
+  /** Whether it may serve at all: one that is quiesced, by a weight of 0, may not. */
+  #isUp(server: number): boolean {
+    return this.#states[server] !== STATE.down && this.#weights[server]! > 0
   }
 
   #nextUsable(isPassedBy: (server: number) => boolean): number {

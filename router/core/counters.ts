@@ -58,10 +58,10 @@ export const GLOBAL = {
   logLinesLost: 56,
   proxyHeadersRefused: 57,
   trials: 58,
-  /** Answers by fallback: `fallbacks + FALLBACK.…` for 1 to 6; place 59 counts home. */
+  /** Answers by fallback: `fallbacks + FALLBACK.…` for 1 to 7; place 59 counts home. */
   fallbacks: 59,
   /** Connections to caches that this box lacked a descriptor, a port or memory for. */
-  shortages: 66,
+  shortages: 67,
 } as const
 
 /** Numbers in `Counters.global`, room to grow included. */

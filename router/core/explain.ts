@@ -56,13 +56,14 @@ export function explainChoice(
   })
   const chosen = chooser.first()
   const choice = chosen < 0 ? undefined : standings[chosen]!.name
+  const isUsable = chosen >= 0 && chooser.isUsableHere(chosen)
   const home = servers[0]
   return {
     slot: chooser.slot,
     isExplicitHome: chooser.isExplicitHome,
     servers,
     choice,
-    why: whyOf(home, choice, chooser),
+    why: whyOf(home, choice, isUsable, chooser),
   }
 }
 
@@ -84,6 +85,7 @@ const percent = (factor: number): string => `${Math.round(factor * 1000) / 10} %
 function whyOf(
   home: ExplainedServer | undefined,
   choice: string | undefined,
+  isUsable: boolean,
   { fallback, rank }: Pick<CacheChooser, 'fallback' | 'rank'>,
 ): string {
   if (home === undefined) return 'No server has a weight'
@@ -94,7 +96,11 @@ function whyOf(
     return fallback === 'backup'
       ? `${absent}, and neither is the backup`
       : `${absent}, and neither is any other`
-  if (choice === home.name) return `${absent}; it serves all the same, as no other is`
+  if (!isUsable) {
+    return choice === home.name
+      ? `${absent}; it serves all the same, as no other is`
+      : `${absent}, and neither is any other; ${choice} serves all the same, as it is up`
+  }
   const stand = {
     spread: `${choice} is the first usable one in the user's list, at rank ${rank}`,
     scatter: `${choice} has its turn; the next request may go elsewhere`,

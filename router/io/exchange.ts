@@ -418,7 +418,8 @@ export class Exchange implements DeadlineOwner, UpstreamUser {
     else if (homeCache?.isUp !== true) record.fallback = FALLBACK.homeDown
     else if (chooser.isNotBackYet(home)) record.fallback = FALLBACK.returning
     else if (homeCache.suspicion.isSuspect) record.fallback = FALLBACK.suspect
-    else record.fallback = homeCache.isFull ? FALLBACK.full : FALLBACK.homeDown
+    else if (!chooser.isUsableHere(home)) record.fallback = FALLBACK.weight
+    else record.fallback = FALLBACK.full
     const { counters } = this.#lane
     if (record.attempts === 0 && homeCache !== undefined) {
       counters.addServer(homeCache.row + SERVER.fallbackOut, 1)

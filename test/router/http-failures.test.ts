@@ -12,6 +12,25 @@ const unframed = (body: string): OriginScript => {
 }
 
 for (const [means, isPlain] of TRANSPORTS) {
+  void t.test(
+    `${means}: a cache that is up for no slot serves where nobody else is up`,
+    async (t) => {
+      const ground = await layGround(t, [answers('a'), answers('b')], { isPlain })
+      const { edge } = ground
+      const path = `/u/${await homeOf(ground, 0)}/p`
+      const fetchPhoto = async () => bodyOf((await ask(edge.port, get(path))).text)
+      edge.setVerdict('c0', { factor: 1e-9 })
+      t.equal(await fetchPhoto(), 'b')
+      edge.setVerdict('c1', { state: 'down', factor: 0 })
+      t.equal(await fetchPhoto(), 'a')
+      const lines = await logOf(ground)
+      t.match(lines.slice(-2), [
+        { cache: 'c1', rank: 1, fallback: 'weight' },
+        { cache: 'c0', rank: 0, attempts: 1, status: 200 },
+      ])
+    },
+  )
+
   void t.test(`${means}: a pool that requires framing passes unframed answers over`, async (t) => {
     const group = 'methods: [GET, HEAD, POST], bodies: allow'
     const ground = await layGround(t, [answers('a'), answers('b')], {

@@ -59,16 +59,18 @@ void t.test('any standing of the fleet gives what a walk over the sorted list gi
         chooser.locateSlot(slot, home)
         const list = plainOrder(servers, slot)
         const order = home < 0 ? list : [home, ...list.filter((server) => server !== home)]
-        const usable = order.filter(
-          (server) =>
-            !(drained[server] === true && server % 5 === 0) &&
-            isPlainlyWithin(servers[server]!.name, slot, factors[server]!),
+        const up = order.filter(
+          (server) => !(drained[server] === true && server % 5 === 0) && factors[server]! > 0,
         )
-        const next = usable.find((server) => !passed.includes(server)) ?? -1
+        const usable = up.filter((server) =>
+          isPlainlyWithin(servers[server]!.name, slot, factors[server]!),
+        )
+        const isLeft = (server: number): boolean => !passed.includes(server)
+        const next = usable.find(isLeft) ?? up.find(isLeft) ?? -1
         const first = chooser.first()
         const rank = chooser.rank
         return (
-          first === (usable[0] ?? -1) &&
+          first === (usable[0] ?? up[0] ?? -1) &&
           rank === (first < 0 ? -1 : order.indexOf(first)) &&
           chooser.home === order[0] &&
           chooser.isExplicitHome === home >= 0 &&
@@ -115,6 +117,27 @@ void t.test('a factor of 7/8 moves an eighth of its users, within 1/N, and no ot
   t.end()
 })
 
+void t.test('where no cache that is up has room for a user, the first of them serves', (t) => {
+  for (const [fallback, factors] of [
+    ['spread', allUp.map(() => 0.05)],
+    ['scatter', allUp.map(() => 0.05)],
+    ['backup', allUp.map((_, server) => (server === 3 || server === 7 ? 0.05 : 0))],
+  ] as const) {
+    const chooser = chooserWith(factors, { fallback, backup: 3 })
+    const whole = chooserWith(factors.map(Math.ceil), { fallback, backup: 3 })
+    let beyond = 0
+    for (let slot = 0; slot < 20_000; slot++) {
+      for (const each of [chooser, whole]) each.locateSlot(slot, -1)
+      const server = chooser.first()
+      if (server >= 0 && chooser.isUsableHere(server)) continue
+      beyond++
+      if (server !== whole.first()) t.fail(`slot ${slot} of ${fallback} went to ${server}`)
+    }
+    t.ok(beyond > 5000, `${beyond} slots of ${fallback}`)
+  }
+  t.end()
+})
+
 void t.test('a drained cache gets no new requests, whatever its checks say', (t) => {
   const chooser = chooserWith(allUp)
   chooser.setDrained(3, true)
@@ -157,6 +180,8 @@ void t.test('an explicit home is used while it stands, and follows its weight by
       chooser.locateSlot(slot, 7)
       const isUsable = chooser.isUsableHere(7)
       if (isUsable !== (chooser.next(() => false) === 7)) wrong++
+      const alone = chooser.next((server) => server !== 7)
+      if (alone !== (weight > 0 ? 7 : -1)) wrong++
       if (isUsable) count++
     }
     t.equal(wrong, 0)

@@ -93,6 +93,13 @@ void t.test('a user whose home takes its users back in steps', (t) => {
     server.name === home ? { ...server, share: 1e-9 } : { ...server, factor: 0, verdict: 'down' },
   )
   t.match(explain(alone), { choice: home, why: /; it serves all the same, as no other is$/ })
+  const tight = fleet.map((server) =>
+    server.name === home ? { ...server, factor: 0, verdict: 'down' } : { ...server, factor: 1e-9 },
+  )
+  const why = new RegExp(
+    `, and neither is any other; ${order[1]!} serves all the same, as it is up$`,
+  )
+  t.match(explain(tight), { choice: order[1], why })
   t.end()
 })
 
