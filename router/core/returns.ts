@@ -105,8 +105,12 @@ export class Returns {
     )
   }
 
-  /** Another configuration or other overrides; what is under way goes on by the new times. */
+  /**
+   * Another configuration or other overrides; what is under way goes on by the new times, from the
+   * share that it has.
+   */
   configure(pools: readonly ReturnPool[], moment: Moment): EdgeEvent[] {
+    for (const pool of pools) this.#stretch(pool, moment)
     this.#pools = new Map(pools.map((pool) => [pool.pool, pool]))
     const known = new Set(pools.flatMap((pool) => pool.servers.map((s) => keyOf(pool, s.name))))
     for (const key of this.#comers.keys()) if (!known.has(key)) this.#comers.delete(key)
@@ -170,6 +174,23 @@ export class Returns {
     }
   }
 
+  #stretch(pool: ReturnPool, { now, wallMs }: Moment): void {
+    const before = this.#pools.get(pool.pool)
+    if (before === undefined) return
+    for (const { name } of pool.servers) {
+      const comer = this.#comers.get(keyOf(pool, name))
+      if (comer === undefined) continue
+      const { startedAt, waitingFromMs, unfinishedMs } = comer
+      if (startedAt !== undefined) {
+        const reachedMs = stretched(now - startedAt, before, pool)
+        comer.startedAt = monotonicMs(now - reachedMs)
+        comer.begunMs = Math.round(wallMs - reachedMs)
+      }
+      if (waitingFromMs !== undefined) comer.waitingFromMs = stretched(waitingFromMs, before, pool)
+      if (unfinishedMs !== undefined) comer.unfinishedMs = stretched(unfinishedMs, before, pool)
+    }
+  }
+
   #comerOf({ pool, server }: Pick<Verdict, 'pool' | 'server'>): Comer {
     const key = overrideKey(pool, server)
     let comer = this.#comers.get(key)
@@ -195,11 +216,13 @@ export class Returns {
   #settle(pool: ReturnPool, moment: Moment): EdgeEvent[] {
     const events: EdgeEvent[] = []
     const longestMs = longest(pool)
-    const wholeWeight = pool.servers.reduce((sum, { weight }) => sum + weight, 0)
+    /** As the prober has it: of those that are up what they can take, of the others all. */
+    let wholeWeight = 0
     let carried = 0
     const coming: { readonly comer: Comer; readonly weight: number }[] = []
     for (const { name, weight, isDrained } of pool.servers) {
       const comer = this.#comers.get(keyOf(pool, name))
+      if (!isDrained) wholeWeight += weight * (comer?.state === 'up' ? comer.factor : 1)
       if (isDrained) {
         if (comer?.startedAt !== undefined) {
           const why = 'it was drained, and begins anew when that is taken back'
@@ -309,6 +332,16 @@ function breakOff(comer: Comer, pool: ReturnPool, why: string, moment: Moment): 
 function tell(comer: Comer, event: string, reason: string, { wallMs }: Moment): EdgeEvent {
   const subject = overrideKey(comer.pool, comer.name)
   return { atMs: wallMs, event, subject, from: undefined, to: undefined, reason }
+}
+
+/** The time by the groups' new spans at which none of them has less back than it had. */
+function stretched(reachedMs: number, before: ReturnPool, after: ReturnPool): number {
+  const reached = after.ramps.flatMap(({ group, rampUpMs }) => {
+    const was = before.ramps.find((ramp) => ramp.group === group)
+    if (was === undefined) return []
+    return was.rampUpMs === rampUpMs ? reachedMs : rampUpMs * Math.min(1, reachedMs / was.rampUpMs)
+  })
+  return reached.length === 0 ? reachedMs : Math.max(...reached)
 }
 
 const keyOf = ({ pool }: ReturnPool, server: string): string => overrideKey(pool, server)
