@@ -259,11 +259,20 @@ export class SourceReader {
     }
     const named = node.entries.find((entry) => entry.key === by)?.node
     if (named === undefined) {
-      this.#report(
-        node.offset,
-        `${label(path)} lacks the key ${quote(by)}: it may be ${listOf(words)}`,
+      const misspelled = node.entries.find(({ key }) => nearest(key, [by]) !== undefined)
+      if (misspelled === undefined) {
+        this.#report(
+          node.offset,
+          `${label(path)} lacks the key ${quote(by)}: it may be ${listOf(words)}`,
+        )
+        return blank(first)
+      }
+      const { key, keyOffset } = misspelled
+      this.#report(keyOffset, `${label(path)} has no key ${quote(key)}: did you mean ${quote(by)}?`)
+      const mended = node.entries.map((entry) =>
+        entry === misspelled ? { ...entry, key: by } : entry,
       )
-      return blank(first)
+      return this.#variant(schema, { ...node, entries: mended }, path)
     }
     const word = this.#choice({ 'x-kind': 'choice', 'x-words': words }, named, [...path, by])
     const text = named.kind === 'scalar' ? named.text : ''
