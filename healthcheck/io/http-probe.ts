@@ -98,9 +98,21 @@ function ask(
     run.fail({ reason: `status ${response.statusCode ?? 101}`, blame: 'server' })
   })
   request.on('response', (response) => {
-    readAnswer(response, check, run)
+    if (isKept && isFarewell(response, check)) {
+      request.destroy()
+      again()
+    } else readAnswer(response, check, run)
   })
   request.end()
+}
+
+/** A server's word as it closes a connection that was kept too long: ask again (RFC 9110 section 15.5.9). */
+function isFarewell(
+  { statusCode }: http.IncomingMessage,
+  check: HttpCheckConfig | PhotoCheckConfig,
+): boolean {
+  const isMeant = check.type !== 'photo' && [...check.status, ...check.trustStatus].includes(408)
+  return statusCode === 408 && !isMeant
 }
 
 /** Enters the phases as the connection comes about. */

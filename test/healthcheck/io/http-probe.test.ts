@@ -53,6 +53,12 @@ const answers: {
     reason: 'status 200, weight 0.875',
   },
   {
+    name: 'a weight in JSON behind a mark and a line',
+    answer: httpAnswer('200 OK', '\ufeff\n {"weight":0.25}'),
+    result: 'passed',
+    reason: 'status 200, weight 0.25',
+  },
+  {
     name: 'a weight that is no share, and is nobody of ours',
     answer: httpAnswer('200 OK', '{"weight":75}'),
     result: 'passed',
@@ -369,6 +375,33 @@ void t.test('a connection is reused where asked, and a stale one is no failure',
   t.match(await ask(port), { result: 'passed' })
   t.equal(connections, 4, 'without reuse each has its own')
 })
+
+void t.test(
+  'a 408 on a kept connection is asked again, on a fresh one it is an answer',
+  async (t) => {
+    let connections = 0
+    const port = await listen(t, (socket) => {
+      connections += 1
+      let requests = 0
+      socket.on('data', () => {
+        requests += 1
+        if (requests === 1) socket.write(httpAnswer('200 OK'))
+        else socket.end(httpAnswer('408 Request Timeout', 'idle', 'Connection: close\r\n'))
+      })
+    })
+    const prober = createHttpProber(components)
+    const kept = (changes: Partial<HttpCheckConfig>) => () =>
+      outcomeOf((done) => prober.run(targetOf(check({ reuse: true, ...changes }), port), done))
+    const run = kept({})
+    for (let index = 0; index < 5; index += 1) t.match(await run(), { result: 'passed' })
+    t.equal(connections, 5, 'each but the first made again')
+    const trusting = kept({ trustStatus: [408] })
+    t.match(await trusting(), { result: 'failed', reason: 'status 408' }, 'where it is meant')
+    prober.retain(new Set())
+    const busy = await listen(t, answering(httpAnswer('408 Request Timeout')))
+    t.match(await ask(busy), { result: 'failed', reason: 'status 408' })
+  },
+)
 
 void t.test('the request carries the Host, path and method asked for', async (t) => {
   let request = ''
