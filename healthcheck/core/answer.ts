@@ -117,10 +117,12 @@ interface Said extends Told {
 /** The mount check's answer, or any JSON object with its keys; anything else tells nothing. */
 function readTold(body: string): Said {
   const nothing = { ...NOTHING_TOLD, reason: undefined, note: '' }
-  if (!body.startsWith('{') || body.length >= LOOKED_AT_BYTES) return nothing
+  // Also of a byte order mark, which JSON.parse refuses.
+  const text = body.trimStart()
+  if (!text.startsWith('{') || body.length >= LOOKED_AT_BYTES) return nothing
   let value: unknown
   try {
-    value = JSON.parse(body)
+    value = JSON.parse(text)
   } catch {
     return nothing
   }
