@@ -375,7 +375,7 @@ export class RouterService {
   #lookAtOpenFiles(): void {
     const limit = openFilesLimit()
     if (limit === undefined) return
-    const reason = tooFewOpenFiles(this.config.router.listeners, limit)
+    const reason = tooFewOpenFiles(this.config.router, limit)
     if (reason !== undefined) this.#tell('not enough open files', 'router.listen', reason)
   }
 

@@ -1,4 +1,5 @@
 import type { ListenerConfig } from '../../common/config/config.ts'
+import { workerShare } from './worker-share.ts'
 
 /**
  * A sentence for the operator where the listeners' `maxConnections` let in more clients than a
@@ -6,13 +7,19 @@ import type { ListenerConfig } from '../../common/config/config.ts'
  * `limit` is enough, or a listener has no such number, so that nothing can be said beforehand.
  */
 export function tooFewOpenFiles(
-  listeners: readonly Pick<ListenerConfig, 'maxConnections'>[],
+  {
+    listeners,
+    workers,
+  }: {
+    readonly listeners: readonly Pick<ListenerConfig, 'maxConnections'>[]
+    readonly workers: number
+  },
   limit: number,
 ): string | undefined {
-  const most = listeners.reduce((sum, one) => sum + (one.maxConnections ?? Infinity), 0)
+  const most = listeners.reduce((sum, one) => sum + workerShare(one.maxConnections, workers), 0)
   const needed = 2 * most + OWN_FILES
   if (most === Infinity || needed <= limit) return undefined
-  return `${most} clients (maxConnections of all listeners) can need ${needed} open files in each worker, which may have ${limit}; raise LimitNOFILE (ulimit -n) or lower maxConnections`
+  return `${most} clients in each worker (its share of all listeners' maxConnections) can need ${needed} open files, and it may have ${limit}; raise LimitNOFILE (ulimit -n) or lower maxConnections`
 }
 
 /** What a worker has open without any client, with room. */

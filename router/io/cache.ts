@@ -5,6 +5,7 @@ import { encodeText } from '../core/ascii.ts'
 import { GLOBAL, SERVER } from '../core/counters.ts'
 import type { RetryBudget } from '../core/retry-budget.ts'
 import { Suspicion } from '../core/suspicion.ts'
+import { workerShare } from '../core/worker-share.ts'
 import type { Lane } from './lane.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
 import type { UpstreamServer, UpstreamUser } from './upstream-connection.ts'
@@ -54,9 +55,7 @@ export class Cache implements UpstreamServer {
   configure(pool: Pool, workers: number, hasPortCheck: boolean): void {
     this.#maxIdle = pool.keepAlive.connections
     this.#idleMs = pool.keepAlive.idleMs
-    // Shared among the workers: none may be left without any.
-    const share = Math.max(1, Math.floor((pool.maxConnections ?? Infinity) / workers))
-    this.maxActive = share
+    this.maxActive = workerShare(pool.maxConnections, workers)
     this.hasPortCheck = hasPortCheck
   }
 

@@ -120,7 +120,7 @@ class WorkerLane implements PhotoServer, ClientLane {
       socket.destroy()
       return
     }
-    if (state.connectionCount >= (state.config.maxConnections ?? Infinity)) {
+    if (state.connectionCount >= state.maxConnections) {
       this.#refuse(socket)
       return
     }
@@ -145,8 +145,8 @@ class WorkerLane implements PhotoServer, ClientLane {
     for (const listener of router.listeners) {
       const known = this.#listeners.get(listener.name)
       if (known === undefined) {
-        this.#listeners.set(listener.name, new ListenerState(listener, plan))
-      } else known.configure(listener, plan)
+        this.#listeners.set(listener.name, new ListenerState(listener, plan, router.workers))
+      } else known.configure(listener, plan, router.workers)
     }
     this.#configureLog(router.accessLog)
   }

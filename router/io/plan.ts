@@ -28,6 +28,7 @@ import { compileRoutes } from '../core/routes.ts'
 import type { CompiledRoutes } from '../core/routes.ts'
 import { compileUserPattern, copySpan } from '../core/user-pattern.ts'
 import type { UserBytes, UserPattern } from '../core/user-pattern.ts'
+import { workerShare } from '../core/worker-share.ts'
 import type { CachePool } from './cache.ts'
 
 /** One configuration, compiled for one worker. A reload makes another; exchanges keep theirs. */
@@ -134,21 +135,24 @@ export class ListenerState {
   readonly isTls: boolean
   headLimits: ListenerConfig['limits']
   connectionCount = 0
+  /** In this worker. */
+  maxConnections = Infinity
   #trust: readonly Prefix[] = []
   readonly #texts = new Map<string, Uint8Array>()
 
-  constructor(config: ListenerConfig, plan: Plan) {
+  constructor(config: ListenerConfig, plan: Plan, workers: number) {
     this.config = config
     this.plan = plan
     this.logName = logText(config.name)
     this.isTls = config.tls.length > 0
     this.headLimits = config.limits
-    this.#trust = prefixesOf(config)
+    this.configure(config, plan, workers)
   }
 
-  configure(config: ListenerConfig, plan: Plan): void {
+  configure(config: ListenerConfig, plan: Plan, workers: number): void {
     this.config = config
     this.plan = plan
+    this.maxConnections = workerShare(config.maxConnections, workers)
     this.headLimits = config.limits
     this.#trust = prefixesOf(config)
   }

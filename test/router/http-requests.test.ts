@@ -192,6 +192,18 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 
+  void t.test(`${means}: of a listener's connections each worker has its share`, async (t) => {
+    const { edge } = await layGround(t, once, {
+      isPlain,
+      workers: 2,
+      listener: 'maxConnections: 3',
+    })
+    const held = dial(edge.port)
+    await until(() => edge.counters.global[GLOBAL.connectionsActive] === 1)
+    t.match((await ask(edge.port, get('/u/1/p'))).text, /^HTTP\/1.1 503 /)
+    held.socket.destroy()
+  })
+
   void t.test(`${means}: while draining everybody is served, once`, async (t) => {
     const { edge, origins } = await layGround(t, once, { isPlain })
     const idle = dial(edge.port)

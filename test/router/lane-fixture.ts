@@ -88,6 +88,7 @@ export interface EdgeOptions {
   readonly group?: string
   readonly pool?: string
   readonly listener?: string
+  readonly workers?: number
   readonly routes?: string
   readonly check?: string
 }
@@ -160,6 +161,7 @@ boxes: { router-1: { address: 127.0.0.1 } }
 pools: { caches: { check: caches, servers: { ${servers} }, ${options.pool ?? ''} } }
 router:
   boxes: [router-1]
+  workers: ${options.workers ?? 1}
   listen: [{ address: ${LISTENER}, ${options.listener ?? ''} }]
   accessLog: { file: ./access.log, format: json }
   groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${options.group ?? ''} } }
