@@ -236,11 +236,13 @@ export class CacheChooser {
     return server >= 0 ? server : (this.#server = this.#nextUp(isPassedBy))
   }
 
+  /** Of those that `#nextUsable` has not asked about: nobody is asked about twice. */
   #nextUp(isPassedBy: (server: number) => boolean): number {
     const others = this.fallback === 'backup' ? [this.home, this.#backup] : this.order()
     let up = -1
     for (const server of others) {
-      if (server < 0 || !this.#isUp(server) || isPassedBy(server)) continue
+      if (server < 0 || !this.#isUp(server) || this.isUsableHere(server)) continue
+      if (isPassedBy(server)) continue
       if (this.isNotBackYet(server)) return server
       if (up < 0) up = server
     }
