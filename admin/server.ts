@@ -25,7 +25,10 @@ export function createAdminServer(control: RouterControl, right: ChangeRight): F
     connectionTimeout: 60_000,
     keepAliveTimeout: 5_000,
     forceCloseConnections: true,
+    // Who sends more without reading is answered 503: the answers would all be held at once.
+    maxRequestsPerSocket: 16,
   })
+  app.server.maxConnections = 64
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500
     const problem =
@@ -55,9 +58,11 @@ function guard(right: ChangeRight): onRequestHookHandler {
         })
       }
     case 'token': {
-      const expected = digest(`Bearer ${right.token}`)
+      const expected = digest(right.token)
       return (request, reply, done) => {
-        if (timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) done()
+        // The scheme's case is free (RFC 9110 section 11.1), the token's is not.
+        const [, shown = ''] = /^Bearer +(.*)$/i.exec(request.headers.authorization ?? '') ?? []
+        if (timingSafeEqual(digest(shown), expected)) done()
         else {
           void reply
             .code(401)

@@ -36,9 +36,12 @@ export function readingRoutes(app: FastifyInstance, control: RouterControl): voi
     async (request, reply) => answer(reply, await control.simulate(request.body)),
   )
 
+  let metrics: Promise<string> | undefined
   app.get('/metrics', async (_, reply) => {
     void reply.type('text/plain; version=0.0.4; charset=utf-8')
-    return control.metrics()
+    // Whoever asks while they are being written gets the same.
+    metrics ??= control.metrics().finally(() => (metrics = undefined))
+    return metrics
   })
 
   // The process answers: that is all it says.

@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -35,6 +35,28 @@ void t.test('the client gets over the socket what the router says', async (t) =>
   await client.close()
   await admin.close()
   t.notOk(existsSync(socket), 'closing removes the socket')
+})
+
+void t.test('who asks for more and more without reading is not answered for ever', async (t) => {
+  const http = { address: '127.0.0.1', port: 0 }
+  const socket = join(shortFolder(t), 'admin.sock')
+  let renderings = 0
+  const metrics = () =>
+    new Promise<string>((resolve) => {
+      renderings += 1
+      setImmediate(() => {
+        resolve('text\n')
+      })
+    })
+  const admin = await openAdmin({ ...sampleControl(), metrics }, { ...none, socket, http })
+  t.teardown(() => admin.close())
+  const client = connect(admin.httpPort ?? 0, '127.0.0.1')
+  client.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1000))
+  let text = ''
+  for await (const piece of client) text += String(piece)
+  t.equal(text.match(/^HTTP\/1\.1 200 /gm)?.length, 16)
+  t.match(text, /\r\nConnection: close\r\n/i)
+  t.ok(renderings < 16, `${renderings} renderings for 16 answers`)
 })
 
 void t.test('a refusal reaches the caller as the sentences that it is', async (t) => {
