@@ -69,7 +69,7 @@ export function createMountProber(
         child = started()
         return
       }
-      const how = `process ${former} of an earlier run still waits for its disk`
+      const how = `process ${former.pid} of an earlier run still waits for its disk`
       setImmediate(() => {
         if (!isStopped) onBlocked(how)
       })

@@ -7,12 +7,12 @@ import { findFormerLooker, lookerTitle } from '../../../healthcheck/io/former-lo
 /** A name that no other test looks for. */
 const path = `/srv/photos ${process.pid}`
 
-/** A process with the title of one that looks for `parentPid`. */
-async function startTitled(title: string): Promise<ChildProcess> {
-  const script = `process.title = process.argv[1]; process.stdout.write('!'); setInterval(() => {}, 1e6)`
-  const child = spawn(process.execPath, ['-e', script, title], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+const LOOKER = `process.title = process.argv[1]; process.stdout.write('!'); setInterval(() => {}, 1e6)`
+
+/** A process with that title, run by way of `others`. */
+async function startTitled(title: string, others: readonly string[] = []): Promise<ChildProcess> {
+  const [program = '', ...args] = [...others, process.execPath, '-e', LOOKER, title]
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(child.stdout, 'data')
   return child
 }
@@ -28,7 +28,7 @@ void t.test(
     // One that no service was is as good as one that has ended.
     for (const servicePid of [4_194_303, process.pid]) {
       const child = await startTitled(lookerTitle(path, servicePid))
-      t.equal(findFormerLooker(path), child.pid)
+      t.equal(findFormerLooker(path)?.pid, child.pid)
       t.equal(findFormerLooker(`${path}/other`), undefined)
       await end(child)
       t.equal(findFormerLooker(path), undefined)
@@ -36,27 +36,66 @@ void t.test(
   },
 )
 
-void t.test('one of another service that is still there is not meant', async (t) => {
+/** A service, run by way of `others`, and its looker. */
+async function startService(others: readonly string[] = []): Promise<ChildProcess> {
   const script = `const { spawn } = require('node:child_process')
     const title = process.argv[1].replace('SERVICE', process.pid.toString(36))
-    const looker = "process.title = process.argv[1]; process.stdout.write('!'); setInterval(() => {}, 1e6)"
-    spawn(process.execPath, ['-e', looker, title], { stdio: ['ignore', 'inherit', 'inherit'] })`
+    spawn(process.execPath, ['-e', process.argv[2], title], { stdio: ['ignore', 'inherit', 'inherit'] })`
   const title = lookerTitle(path, 0).replace(/-0 /, '-SERVICE ')
-  const service = spawn(process.execPath, ['-e', script, title], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const [program = '', ...args] = [...others, process.execPath, '-e', script, title, LOOKER]
+  const service = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(service.stdout, 'data')
+  return service
+}
+
+void t.test('one of another service that is still there is not meant', async (t) => {
+  const service = await startService()
   t.equal(findFormerLooker(path), undefined)
   await end(service)
   const left = findFormerLooker(path)
   t.ok(left, 'its service has ended')
-  process.kill(left ?? 0, 'SIGKILL')
+  if (left !== undefined) process.kill(left.pid, 'SIGKILL')
 })
+
+const asRoot = { skip: process.geteuid?.() !== 0 && 'it takes root' }
+
+void t.test(
+  'nor is one in a container, whose service has another number there',
+  asRoot,
+  async (t) => {
+    const service = await startService([
+      'unshare',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+    ])
+    t.equal(findFormerLooker(path), undefined)
+    await end(service)
+  },
+)
+
+void t.test(
+  'nor one that another user has named so, be it with the rights of root',
+  asRoot,
+  async (t) => {
+    const title = lookerTitle(path, 4_194_303)
+    // As who runs `su`, and the other way round.
+    for (const users of [
+      ['--ruid', '65534'],
+      ['--euid', '65534'],
+    ]) {
+      const child = await startTitled(title, ['setpriv', ...users])
+      t.equal(findFormerLooker(path), undefined, users.join(' '))
+      await end(child)
+    }
+  },
+)
 
 void t.test('the name fits into what the kernel keeps of it, whatever the path', async (t) => {
   for (const odd of ['/srv/a b', '/srv/a\nb', '/srv/)', `/srv/${'x'.repeat(4000)}`, '/srv/ä']) {
     const child = await startTitled(lookerTitle(odd, 4_194_303))
-    t.equal(findFormerLooker(odd), child.pid, JSON.stringify(odd.slice(0, 20)))
+    t.equal(findFormerLooker(odd)?.pid, child.pid, JSON.stringify(odd.slice(0, 20)))
     await end(child)
   }
 })
