@@ -27,8 +27,11 @@ interface Watched {
 
 export interface MountRecord extends Watched {
   config: MountConfig
-  /** What looks at it. A start that takes too long is `late`: down, until it is `ready` after all. */
-  process: 'none' | 'starting' | 'late' | 'ready'
+  /**
+   * What looks at it. A start that takes too long is `late`: down, until it is `ready` after all;
+   * `blocked` stays none until a former one has ended.
+   */
+  process: 'none' | 'blocked' | 'starting' | 'late' | 'ready'
   /** Of the process's last start. */
   orderedAt: MonotonicMs
   /** How far the deadline of the start or look under way was put off. */
@@ -73,8 +76,10 @@ export type MountEvent =
   | { readonly type: 'ready'; readonly path: string }
   /** It has ended, or can't be started: `how` in words. */
   | { readonly type: 'gone'; readonly path: string; readonly how: string }
-  /** None is started, as one of an earlier life still hangs with the mount: `how` in words. */
+  /** None is started, as a former one still hangs with the mount: `how` in words. */
   | { readonly type: 'blocked'; readonly path: string; readonly how: string }
+  /** That one has ended. */
+  | { readonly type: 'unblocked'; readonly path: string }
   | { readonly type: 'report'; readonly run: number; readonly report: MountReport }
   | {
       readonly type: 'script'
@@ -83,6 +88,8 @@ export type MountEvent =
       readonly reason: string
     }
   | { readonly type: 'drain' }
+
+type ProcessEvent = Extract<MountEvent, { readonly path: string }>
 
 export type MountEffect =
   /** A process for that mount, to be answered by `ready`, `gone` or `blocked`. */
@@ -136,12 +143,11 @@ export function stepMounts(
       return effects
     case 'ready':
     case 'gone':
-    case 'blocked': {
+    case 'blocked':
+    case 'unblocked': {
       const mount = machine.mounts.find(({ config }) => config.path === event.path)
       if (mount === undefined) break
-      if (event.type === 'ready') mount.process = 'ready'
-      else if (event.type === 'gone') takeLoss(mount, event.how, moment, effects)
-      else takeFailure(mount, event.how, moment, effects)
+      takeProcess(mount, event, moment, effects)
       break
     }
     case 'report': {
@@ -284,6 +290,35 @@ function noticeLateStart(mount: MountRecord, moment: Moment, effects: MountEffec
   settle(mount, mount.config.path, 'down', reason, moment, effects)
 }
 
+function takeProcess(
+  mount: MountRecord,
+  event: ProcessEvent,
+  moment: Moment,
+  effects: MountEffect[],
+): void {
+  switch (event.type) {
+    case 'ready':
+      mount.process = 'ready'
+      return
+    case 'gone':
+      takeLoss(mount, event.how, moment, effects)
+      return
+    case 'blocked': {
+      mount.process = 'blocked'
+      const { reason } = judgeMount(mount.config, processFailure(event.how))
+      settle(mount, mount.config.path, 'down', reason, moment, effects)
+      return
+    }
+    case 'unblocked':
+      if (mount.process !== 'blocked') return
+      mount.process = 'none'
+      mount.nextAt = moment.now
+      mount.retriedAt = undefined
+      // What was said of the process is true no more.
+      mount.reason = `${printable(mount.config.path)} has not been looked at again yet`
+  }
+}
+
 /** Past its deadline: down, until an answer comes in time. */
 function noticeSilence(mount: MountRecord, moment: Moment, effects: MountEffect[]): void {
   if (mount.run === undefined || mount.isOverdue) return
@@ -302,7 +337,8 @@ function takeReport(
   const isLate = mount.isOverdue || tookMs > mount.config.deadlineMs
   mount.run = undefined
   mount.isOverdue = false
-  mount.last = report
+  // Without a look nothing has become known of it.
+  if (report.failure?.step !== 'process') mount.last = report
   mount.sizeBytes = report.space?.sizeBytes ?? mount.sizeBytes
   mount.token = report.token ?? mount.token
   const { path } = mount.config

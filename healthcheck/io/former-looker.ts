@@ -30,6 +30,12 @@ export function findFormerLooker(path: string): ProcessStat | undefined {
   return undefined
 }
 
+/** Asks only for that one process, so it may be asked often. */
+export function isStillThere({ pid, name, startTicks }: ProcessStat): boolean {
+  const now = readProcessStat(pid)
+  return now?.name === name && now.startTicks === startTicks
+}
+
 function isLeftOver(pid: number, servicePid: number): boolean {
   const owner = readProcessOwner(pid)
   if (owner?.isOfThisNamespace !== true) return false

@@ -155,6 +155,7 @@ export function createMountChecker(
     const known = probers.get(path)
     if (known !== undefined) return known
     const prober = createMountProber(path, {
+      clock,
       onReady: () => {
         run({ type: 'ready', path })
       },
@@ -166,6 +167,9 @@ export function createMountChecker(
       },
       onBlocked: (how) => {
         run({ type: 'blocked', path, how })
+      },
+      onUnblocked: () => {
+        run({ type: 'unblocked', path })
       },
     })
     probers.set(path, prober)

@@ -2,7 +2,12 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import type { MountConfig } from '../../common/config/config.ts'
 import type { MountReport } from '../core/mount-report.ts'
-import { findFormerLooker, lookerTitle } from './former-looker.ts'
+import { monotonicMs } from '../../common/net/units.ts'
+import type { MonotonicMs } from '../../common/net/units.ts'
+import type { Clock } from '../../common/runtime/clock.ts'
+import { createDeadlineDriver } from '../../common/runtime/deadline-driver.ts'
+import { findFormerLooker, isStillThere, lookerTitle } from './former-looker.ts'
+import type { ProcessStat } from './process-stat.ts'
 import type { LookMessage, ProcessMessage } from './mount-process.ts'
 
 /** Looks at one mount, in a process of its own that may hang with the disk. */
@@ -16,23 +21,27 @@ export interface MountProber {
 }
 
 /** Nothing is told within a call. */
-export interface MountProberListener {
+export interface MountProberComponents {
+  readonly clock: Clock
   readonly onReady: () => void
   readonly onReport: (run: number, report: MountReport) => void
   /** The process has ended, or there is none, and why. */
   readonly onGone: (how: string) => void
-  /** There is none, as one of an earlier life still waits for the mount's disk. */
+  /** There is none, as a former one still waits for the mount's disk: `onUnblocked` follows. */
   readonly onBlocked: (how: string) => void
+  /** The former one has ended: another `start` may make the process. */
+  readonly onUnblocked: () => void
 }
 
 const ENTRY = new URL('./mount-process.ts', import.meta.url)
 
-export function createMountProber(
-  path: string,
-  { onReady, onReport, onGone, onBlocked }: MountProberListener,
-): MountProber {
+export function createMountProber(path: string, components: MountProberComponents): MountProber {
+  const { clock, onReady, onReport, onGone, onBlocked, onUnblocked } = components
   let child: ChildProcess | undefined
+  let former: ProcessStat | undefined
+  let watchAt: MonotonicMs | undefined
   let isStopped = false
+  const driver = createDeadlineDriver({ clock, nextDeadline: () => watchAt, onDeadline: watch })
 
   function started(): ChildProcess {
     const looker = fork(ENTRY, [lookerTitle(path, process.pid)], {
@@ -62,16 +71,30 @@ export function createMountProber(
     onGone(`the process that looks at it ${how}`)
   }
 
+  function watch(): void {
+    watchAt = undefined
+    if (former === undefined) return
+    if (isStillThere(former)) {
+      watchAt = monotonicMs(clock.now() + WATCH_MS)
+      return
+    }
+    former = undefined
+    onUnblocked()
+  }
+
   return {
     start() {
-      const former = findFormerLooker(path)
+      former = findFormerLooker(path)
       if (former === undefined) {
         child = started()
         return
       }
-      const how = `process ${former.pid} of an earlier run still waits for its disk`
+      const how = `process ${former.pid} still waits for its disk, since before the last start or reload`
       setImmediate(() => {
-        if (!isStopped) onBlocked(how)
+        if (isStopped) return
+        onBlocked(how)
+        watch()
+        driver.rearm()
       })
     },
     look(run, mount) {
@@ -83,7 +106,11 @@ export function createMountProber(
     },
     stop() {
       isStopped = true
+      driver.stop()
       if (child?.connected === true) child.disconnect()
     },
   }
 }
+
+/** Reading a process's state costs some microseconds. */
+const WATCH_MS = 100

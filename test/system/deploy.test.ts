@@ -167,7 +167,7 @@ void t.test('a newcomer who follows them has a router that serves', async (t) =>
     t.comment(`restarted in ${tookMs} ms`)
     t.ok(tookMs < 8000, 'no longer than to drain and to start')
     t.match(await until('503', 10_000, () => health(503)), {
-      reason: /process \d+ of an earlier run still waits for its disk$/,
+      reason: /process \d+ still waits for its disk, since before the last start or reload$/,
     })
     await disk.thaw()
     await until('200', 10_000, () => health(200))

@@ -153,7 +153,12 @@ void t.test(
     for (const life of [2, 3]) {
       await check.restart()
       await until('answer', 20_000, () => check.health())
-      await notices(t, check, 503, /process \d+ of an earlier run still waits for its disk$/)
+      await notices(
+        t,
+        check,
+        503,
+        /process \d+ still waits for its disk, since before the last start or reload$/,
+      )
       t.same(check.lookers(), hanging, `life ${life}: the same one, and no other`)
     }
     await disk.thaw()
@@ -184,7 +189,12 @@ void t.test(
     t.equal(hanging.length, 1, 'one process hangs')
     await check.restart()
     await until('answer', 20_000, () => check.health())
-    await notices(t, check, 503, /process \d+ of an earlier run still waits for its disk$/)
+    await notices(
+      t,
+      check,
+      503,
+      /process \d+ still waits for its disk, since before the last start or reload$/,
+    )
     t.same(check.lookers(), hanging, 'the same one, and no other')
     await disk.thaw()
     await notices(t, check, 200, /^all is well$/)

@@ -731,19 +731,54 @@ void t.test('one that dies in its start again and again is down with that reason
   t.end()
 })
 
-void t.test('a mount with which a process of an earlier life hangs is down at once', (t) => {
+const how = 'process 7 still waits for its disk'
+
+void t.test('a mount with which a former process hangs is down at once, until it ends', (t) => {
   const checker = new Checker({}, [], { slow: ['/srv/photos'] })
-  const how = 'process 7 of an earlier run still waits for its disk'
   checker.at(5).send({ type: 'blocked', path: '/srv/photos', how })
   const reason = `/srv/photos cannot be checked: ${how}`
   t.match(checker.answer(), { httpStatus: 503, body: { reason } })
-  t.equal(nextMountDeadline(checker.machine), 1000, 'tried anew by the interval')
+  t.equal(nextMountDeadline(checker.machine), undefined, 'it is not tried anew meanwhile')
+  t.same(checker.at(60_000).send({ type: 'deadline' }), [])
+  t.equal(checker.started.length, 1)
+  checker.at(60_100).send({ type: 'unblocked', path: '/srv/photos' })
+  t.equal(checker.started.length, 2, 'at once')
+  t.match(checker.answer().body.reason, '/srv/photos has not been looked at again yet')
+  t.match(checker.at(60_200).ready(), [{ type: 'look', run: 1 }])
+  checker.at(60_205).report(1)
+  t.match(checker.answer(), { httpStatus: 200, body: { reason: 'all is well' } })
+  t.same(checker.told, [`5 mount down: ${reason}`, '60205 mount up: well'])
+  t.end()
+})
+
+void t.test('mounts whose former processes end together are not started all at once', (t) => {
+  const slow = two.map(({ path }) => path)
+  const checker = new Checker({ mounts: two }, [], { startsAtOnce: 1, slow })
+  for (const path of slow) checker.send({ type: 'blocked', path, how })
+  t.same(checker.started, slow, 'one that is blocked holds none of the others up')
+  for (const path of slow) checker.at(1000).send({ type: 'unblocked', path })
+  t.same(checker.started.slice(2), ['/srv/a'])
+  checker.at(1100).ready('/srv/a')
+  t.same(checker.started.slice(2), slow)
+  t.end()
+})
+
+void t.test('what was last seen of a mount stays in the answer while nobody looks at it', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  const seen = { source: '/dev/sdb1', type: 'xfs', freeBytes: 500, options: ['rw', 'noatime'] }
+  checker.slow.add('/srv/photos')
+  checker.at(500).gone('ended with SIGKILL')
   checker.at(1000).send({ type: 'deadline' })
-  t.equal(checker.started.length, 2)
   checker.at(1005).send({ type: 'blocked', path: '/srv/photos', how })
-  t.equal(nextMountDeadline(checker.machine), 2000, 'from start to start')
-  t.equal(checker.started.length, 2)
-  t.same(checker.told, [`5 mount down: ${reason}`])
+  t.match(checker.answer(), { httpStatus: 503, body: { mounts: [{ ...seen, up: false }] } })
+  checker.at(2000).send({ type: 'unblocked', path: '/srv/photos' })
+  checker.at(2100).ready()
+  checker.at(2101).gone('ended with SIGKILL')
+  checker.at(2200).ready()
+  checker.at(2201).gone('ended with SIGKILL')
+  const reason = '/srv/photos cannot be checked: ended with SIGKILL'
+  t.match(checker.answer(), { httpStatus: 503, body: { mounts: [{ ...seen, reason }] } })
   t.end()
 })
 

@@ -2,7 +2,11 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
-import { findFormerLooker, lookerTitle } from '../../../healthcheck/io/former-looker.ts'
+import {
+  findFormerLooker,
+  isStillThere,
+  lookerTitle,
+} from '../../../healthcheck/io/former-looker.ts'
 
 /** A name that no other test looks for. */
 const path = `/srv/photos ${process.pid}`
@@ -11,7 +15,8 @@ const LOOKER = `process.title = process.argv[1]; process.stdout.write('!'); setI
 
 /** A process with that title, run by way of `others`. */
 async function startTitled(title: string, others: readonly string[] = []): Promise<ChildProcess> {
-  const [program = '', ...args] = [...others, process.execPath, '-e', LOOKER, title]
+  const words: string[] = [...others, process.execPath, '-e', LOOKER, title]
+  const [program = '', ...args] = words
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(child.stdout, 'data')
   return child
@@ -42,7 +47,8 @@ async function startService(others: readonly string[] = []): Promise<ChildProces
     const title = process.argv[1].replace('SERVICE', process.pid.toString(36))
     spawn(process.execPath, ['-e', process.argv[2], title], { stdio: ['ignore', 'inherit', 'inherit'] })`
   const title = lookerTitle(path, 0).replace(/-0 /, '-SERVICE ')
-  const [program = '', ...args] = [...others, process.execPath, '-e', script, title, LOOKER]
+  const words: string[] = [...others, process.execPath, '-e', script, title, LOOKER]
+  const [program = '', ...args] = words
   const service = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(service.stdout, 'data')
   return service
@@ -91,6 +97,17 @@ void t.test(
     }
   },
 )
+
+void t.test('it is told from another process that has got its number', async (t) => {
+  const child = await startTitled(lookerTitle(path, 4_194_303))
+  const looker = findFormerLooker(path)
+  if (looker === undefined) throw new Error('there is none')
+  t.ok(isStillThere(looker))
+  t.notOk(isStillThere({ ...looker, startTicks: looker.startTicks + 1 }))
+  t.notOk(isStillThere({ ...looker, name: 'node' }))
+  await end(child)
+  t.notOk(isStillThere(looker))
+})
 
 void t.test('the name fits into what the kernel keeps of it, whatever the path', async (t) => {
   for (const odd of ['/srv/a b', '/srv/a\nb', '/srv/)', `/srv/${'x'.repeat(4000)}`, '/srv/ä']) {

@@ -358,6 +358,7 @@ void t.test('a state folder that cannot be written is told, and takes nothing do
 function openProber() {
   let answered: (answer: string) => void = () => undefined
   const prober = createMountProber(writable, {
+    clock: systemClock,
     onReady: () => {
       answered('ready')
     },
@@ -370,12 +371,16 @@ function openProber() {
     onBlocked: (how) => {
       answered(`blocked: ${how}`)
     },
+    onUnblocked: () => {
+      answered('unblocked')
+    },
   })
   const told = () =>
     new Promise<string>((resolve) => {
       answered = resolve
     })
   return {
+    told,
     stop: () => {
       prober.stop()
     },
@@ -404,23 +409,37 @@ void t.test('a process that is killed is told, and can be replaced', async (t) =
   t.equal(await prober.look(3), '3 well')
 })
 
+void t.test('a former process that still hangs gets no second one beside it', async (t) => {
+  const earlier = openProber()
+  t.equal(await earlier.start(), 'ready')
+  const pid = lookerOf(writable)
+  process.kill(pid, 'SIGSTOP')
+  earlier.stop()
+  const prober = openProber()
+  t.teardown(prober.stop)
+  t.equal(
+    await prober.start(),
+    `blocked: process ${pid} still waits for its disk, since before the last start or reload`,
+  )
+  t.equal(lookerOf(writable), pid, 'no new process')
+  const unblocked = prober.told()
+  process.kill(pid, 'SIGCONT')
+  t.equal(await unblocked, 'unblocked', 'gone by itself, as its parent had')
+  t.equal(await prober.start(), 'ready')
+})
+
 void t.test(
-  'a process of an earlier life that still hangs gets no second one beside it',
+  'a mount whose process hung over a reload is looked at as soon as it ends',
   async (t) => {
-    const earlier = openProber()
-    t.equal(await earlier.start(), 'ready')
+    const mounts = [mount(writable, { intervalMs: 3_600_000 })]
+    const checker = open(t, { mounts })
+    await until(checker, ({ status }) => status === 'up')
     const pid = lookerOf(writable)
     process.kill(pid, 'SIGSTOP')
-    earlier.stop()
-    const prober = openProber()
-    t.teardown(prober.stop)
-    t.equal(
-      await prober.start(),
-      `blocked: process ${pid} of an earlier run still waits for its disk`,
-    )
-    t.equal(lookerOf(writable), pid, 'no new process')
+    checker.reconfigure(config({ mounts: [] }))
+    checker.reconfigure(config({ mounts }))
+    await until(checker, ({ reason }) => reason.includes(`process ${pid} still waits`))
     process.kill(pid, 'SIGCONT')
-    await noLooker(writable)
-    t.equal(await prober.start(), 'ready', 'gone by itself, as its parent had')
+    await until(checker, ({ status }) => status === 'up')
   },
 )
