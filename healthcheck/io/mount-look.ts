@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import {
   constants,
+  fchmodSync,
   fsyncSync,
   readFileSync,
   readSync,
@@ -100,7 +101,32 @@ function spaceOf(path: string): MountSpace {
 
 /** Writes, syncs, reads back and deletes; the time it took, or what failed. */
 function tryDisk(path: string): number | MountFailure {
-  const file = join(path, PROBE_FILE)
+  const tried = tryFile(join(path, PROBE_FILE))
+  if (typeof tried === 'number' || !mayBeOthersDoing(tried)) return tried
+  const file = join(path, `${PROBE_FILE}-${randomBytes(8).toString('hex')}`)
+  const triedAlone = tryFile(file)
+  if (typeof triedAlone === 'object') removeRest(file)
+  return triedAlone
+}
+
+/**
+ * Whoever looks at the same file system writes the same file (another mount check, or this one at
+ * another path), and what a killed one of another user left can't be written over.
+ */
+function mayBeOthersDoing({ step, code, message }: MountFailure): boolean {
+  if (step === 'write') return code === 'EACCES'
+  return code === 'ENOENT' || message === OTHER_BYTES
+}
+
+function removeRest(file: string): void {
+  try {
+    unlinkSync(file)
+  } catch {
+    // It was never there, or the disk says no more than it has said already.
+  }
+}
+
+function tryFile(file: string): number | MountFailure {
   const written = randomBytes(PROBE_BYTES)
   const startedAt = performance.now()
   let step: MountFailure['step'] = 'write'
@@ -115,8 +141,7 @@ function tryDisk(path: string): number | MountFailure {
     withFile(file, constants.O_RDONLY | constants.O_NOFOLLOW, (descriptor) => {
       const read = Buffer.alloc(PROBE_BYTES)
       const length = readSync(descriptor, read)
-      if (length !== PROBE_BYTES || !read.equals(written))
-        throw new Error('other bytes than written')
+      if (length !== PROBE_BYTES || !read.equals(written)) throw new Error(OTHER_BYTES)
     })
     step = 'delete'
     unlinkSync(file)
@@ -134,10 +159,20 @@ function keepToken(path: string): string {
   const token = randomBytes(8).toString('hex')
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
   withFile(file, flags, (descriptor) => {
+    allowAllToRead(descriptor)
     writeSync(descriptor, `${token}\n`)
     fsyncSync(descriptor)
   })
   return token
+}
+
+/** A mount check that was once run as another user has made it, and the service goes by it. */
+function allowAllToRead(descriptor: number): void {
+  try {
+    fchmodSync(descriptor, 0o644)
+  } catch {
+    // A file system without modes.
+  }
 }
 
 function readToken(file: string): string | undefined {
@@ -182,4 +217,5 @@ function failureOf(step: MountFailure['step'], error: unknown): MountFailure {
 }
 
 const PROBE_BYTES = 4096
+const OTHER_BYTES = 'other bytes than written'
 const NONE: MountFailure = { step: 'look', code: '', message: '' }

@@ -11,7 +11,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { PROBE_FILE } from '../../common/model/health.ts'
 import type { MountAnswerBody } from '../../healthcheck/core/mount-answer.ts'
-import { TOKEN_FILE } from '../../healthcheck/io/mount-look.ts'
+import { TOKEN_FILE, lookAtMount } from '../../healthcheck/io/mount-look.ts'
 import { Disk, sh } from './kit/disk.ts'
 import { Mountcheck } from './kit/mountcheck.ts'
 import { freePorts } from './kit/ports.ts'
@@ -21,6 +21,17 @@ const INTERVAL_MS = 300
 const DEADLINE_MS = 500
 /** A loaded test machine may be late by so much. */
 const SLACK_MS = 3_000
+
+const HAND = {
+  source: undefined,
+  type: undefined,
+  options: [],
+  minFree: { type: 'amount', amount: 1 },
+  minInodes: { type: 'amount', amount: 0 },
+  intervalMs: INTERVAL_MS,
+  deadlineMs: DEADLINE_MS,
+  canary: undefined,
+} as const
 
 /** The first answer with that status and a reason that fits, and how long it took to come. */
 async function notices(
@@ -181,6 +192,10 @@ void t.test(
       503,
       / cannot be written: permission denied to the user that the mount check runs as$/,
     )
+    // What one run by hand has left, as root: its identity file, and the file of a killed look.
+    const atHand = { ...HAND, path: disk.mountPoint }
+    t.equal(lookAtMount(atHand).failure, undefined)
+    fs.writeFileSync(path.join(disk.mountPoint, PROBE_FILE), '', { mode: 0o600 })
     await sh(`chown nobody ${disk.mountPoint}`)
     await notices(t, check, 200, /^all is well$/)
     await disk.freeze()

@@ -1,4 +1,15 @@
-import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { MountConfig, MountcheckConfig } from '../../../common/config/config.ts'
@@ -66,6 +77,41 @@ void t.test('a look writes, reads and deletes, and says what is mounted', (t) =>
   t.equal(lookAtMount(mount(writable)).token, report.token, 'the same cache')
   rmSync(tokenFile)
   t.not(lookAtMount(mount(writable)).token, report.token, 'an emptied one')
+  t.end()
+})
+
+void t.test('who else writes and deletes the same file is no fault of the disk', async (t) => {
+  const file = join(writable, PROBE_FILE)
+  const script = `const { writeFileSync, unlinkSync } = require('node:fs')
+    const tryTo = (act) => { try { act() } catch {} }
+    process.stdout.write('!')
+    for (;;) {
+      for (let round = 0; round < 5; round += 1) tryTo(() => writeFileSync(process.argv[1], 'others'))
+      tryTo(() => unlinkSync(process.argv[1]))
+    }`
+  const other = spawn(process.execPath, ['-e', script, file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(other.stdout, 'data')
+  const names = () => readdirSync(writable).filter((name) => name.startsWith(`${PROBE_FILE}-`))
+  const before = names()
+  const failures = Array.from({ length: 500 }, () => lookAtMount(mount(writable)).failure)
+  other.kill('SIGKILL')
+  await once(other, 'exit')
+  t.same(failures.filter(Boolean), [])
+  rmSync(file, { force: true })
+  // Those of other tests, which run beside this one, go by themselves.
+  while (names().some((name) => !before.includes(name))) {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+})
+
+void t.test("the cache's identity may be read by every user, whoever made it", (t) => {
+  rmSync(tokenFile, { force: true })
+  const umask = process.umask(0o077)
+  t.teardown(() => process.umask(umask))
+  t.equal(lookAtMount(mount(writable)).failure, undefined)
+  t.equal(statSync(tokenFile).mode & 0o777, 0o644)
   t.end()
 })
 
