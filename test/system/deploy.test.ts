@@ -111,6 +111,7 @@ void t.test('a newcomer who follows them has a router that serves', async (t) =>
   t.equal(says(`ps -o user= -p $(systemctl show -P MainPID ${UNIT})`), 'photoedge')
   t.equal(says('nsenter --net=/proc/1/ns/net sysctl -n net.core.somaxconn'), '4096')
   t.equal(says(`systemctl is-enabled ${UNIT}`), 'enabled')
+  t.equal(says(`systemctl show -P OOMPolicy ${UNIT}`), 'continue')
 
   t.strictSame(box.run(`systemctl reload ${UNIT}`), { status: 0, output: '' })
   box.run(`mv ${LOG} ${LOG}.1; systemctl kill -s USR1 --kill-whom=main ${UNIT}`)
@@ -159,6 +160,7 @@ void t.test('a newcomer who follows them has a router that serves', async (t) =>
     t.equal(followed.status, 0, followed.output)
     t.match(await until('200', 10_000, () => health(200)), { mounts: [{ path: '/srv/photos' }] })
     t.equal(says(`ps -o user= -p $(systemctl show -P MainPID ${MOUNTCHECK_UNIT})`), 'photoedge')
+    t.equal(says(`systemctl show -P OOMPolicy ${MOUNTCHECK_UNIT}`), 'continue')
     await disk.freeze()
     await until('503', 10_000, () => health(503))
     const startMs = performance.now()
