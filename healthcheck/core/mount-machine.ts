@@ -213,13 +213,16 @@ function configure(machine: MountMachine, config: MountcheckConfig, moment: Mome
   })
   const scripts = machine.scripts
   machine.scripts = config.scripts.map((script) => {
-    const name = script.command.join(' ')
-    const known = scripts.find((record) => record.config.command.join(' ') === name)
+    const key = scriptKey(script)
+    const known = scripts.find((record) => scriptKey(record.config) === key)
     if (known === undefined) return { config: script, ...newWatched(moment) }
     known.config = script
     return known
   })
 }
+
+/** Tells a script from all others: one of the arguments `a b` is another than one of `a` and `b`. */
+export const scriptKey = ({ command }: ScriptConfig): string => JSON.stringify(command)
 
 function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Moment): MountRecord {
   const before = kept.find(({ path }) => path === config.path)

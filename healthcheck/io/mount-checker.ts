@@ -14,6 +14,7 @@ import {
   createMountMachine,
   isUnderWay,
   nextMountDeadline,
+  scriptKey,
   stepMounts,
 } from '../core/mount-machine.ts'
 import type { MountEffect, MountEvent, ScriptConfig } from '../core/mount-machine.ts'
@@ -227,5 +228,5 @@ function scriptTarget(script: ScriptConfig) {
     jitterPct: 0,
     port: undefined,
   }
-  return { key: name, check, address: '', port: undefined, server: '' }
+  return { key: scriptKey(script), check, address: '', port: undefined, server: '' }
 }

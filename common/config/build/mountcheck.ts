@@ -25,17 +25,22 @@ export function buildMountcheck(
       'mountcheck has neither mounts nor scripts: it would look at nothing and call it well, write one of them',
     )
   }
+  const scripts = source.scripts.map((script, index) => ({
+    command: commandOf(script.command, ['mountcheck', 'scripts', index], context),
+    intervalMs: script.interval,
+    timeoutMs: script.timeout,
+  }))
+  refuseRepeated(
+    scripts.map(({ command }) => command),
+    context,
+  )
   return {
     boxes: selectBoxes(source.boxes, boxes, ['mountcheck', 'boxes'], context),
     address,
     port,
     partial: source.partial,
     mounts: source.mounts.map((mount, index) => buildMount(mount, index, source, context)),
-    scripts: source.scripts.map((script, index) => ({
-      command: commandOf(script.command, ['mountcheck', 'scripts', index], context),
-      intervalMs: script.interval,
-      timeoutMs: script.timeout,
-    })),
+    scripts,
   }
 }
 
@@ -69,6 +74,20 @@ function buildMount(
     deadlineMs: mount.deadline,
     canary: mount.canary,
   }
+}
+
+/** A script is known by its command. */
+function refuseRepeated(commands: readonly (readonly string[])[], context: BuildContext): void {
+  const keys = commands.map((command) => JSON.stringify(command))
+  keys.forEach((key, index) => {
+    const first = keys.indexOf(key)
+    if (first === index || commands[index]?.length === 0) return
+    const path = ['mountcheck', 'scripts', index, 'command']
+    context.problem(
+      path,
+      `${label(path)} is the command that ${label(['mountcheck', 'scripts', first])} runs already: take out one of them`,
+    )
+  })
 }
 
 /** Options are looked for among those that the kernel shows of a mount and of its file system. */

@@ -569,6 +569,21 @@ void t.test('a script added or changed by a reload counts from its first result 
   t.end()
 })
 
+void t.test('scripts whose arguments only look the same are two, also over a reload', (t) => {
+  const commands = [
+    ['/bin/logic', 'a b'],
+    ['/bin/logic', 'a', 'b'],
+  ]
+  const scripts = commands.map((command) => ({ command, intervalMs: 5000, timeoutMs: 2000 }))
+  const checker = new Checker({ mounts: [], scripts })
+  checker.send({ type: 'script', run: 1, isUp: true, reason: 'exit 0: one' })
+  checker.send({ type: 'script', run: 2, isUp: true, reason: 'exit 0: other' })
+  checker.at(100).configure({ mounts: [], scripts })
+  const reasons = checker.answer().body.scripts.map(({ reason }) => reason)
+  t.same(reasons, ['exit 0: one', 'exit 0: other'])
+  t.end()
+})
+
 void t.test('the identity does not depend on the order of the mounts', (t) => {
   const identity = (mounts: MountConfig[]) => {
     const checker = new Checker({ mounts })

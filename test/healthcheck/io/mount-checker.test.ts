@@ -315,6 +315,18 @@ void t.test('scripts of one own are part of the answer', async (t) => {
   await until(open(t, { scripts: script('exit 0') }), ({ status }) => status === 'up')
 })
 
+void t.test('a script waits for none whose arguments only look the same', async (t) => {
+  const base = ['/bin/sh', '-c', 'test "$1" = a || exec sleep 1000', 'check']
+  const scripts = [
+    [...base, 'a b'],
+    [...base, 'a', 'b'],
+  ].map((command) => ({ command, intervalMs: 60_000, timeoutMs: 60_000 }))
+  const { body } = await until(open(t, { mounts: [], scripts }), (body) =>
+    body.scripts.some(({ up }) => up),
+  )
+  t.match(body.scripts, [{ reason: 'has not run yet' }, { reason: 'exit 0' }])
+})
+
 void t.test('who stops leaves no script running', async (t) => {
   const folder = t.testdir({})
   const note = join(folder, 'pid')
