@@ -7,6 +7,8 @@ import type { MountEntry } from './mount-info.ts'
 export interface MountReport {
   /** undefined: nothing is mounted there. */
   readonly entry: MountEntry | undefined
+  /** Where the path leads by symbolic links, if nothing is mounted there. */
+  readonly linkTarget: string | undefined
   /** Where the configured source is mounted instead, if it is. */
   readonly elsewhere: string | undefined
   /** Whether the entry's source is the configured one, links followed. */
@@ -42,6 +44,7 @@ export interface MountFailure {
 export function failedReport(failure: MountFailure): MountReport {
   return {
     entry: undefined,
+    linkTarget: undefined,
     elsewhere: undefined,
     isSource: true,
     space: undefined,
@@ -67,15 +70,9 @@ export function judgeMount(
 }
 
 function wrongMount(config: MountConfig, report: MountReport): string | undefined {
-  const { entry, failure, elsewhere } = report
+  const { entry, failure } = report
   if (failure?.step === 'process' || failure?.step === 'look') return failureInWords(failure)
-  if (entry === undefined) {
-    const there =
-      elsewhere === undefined
-        ? ''
-        : `: ${config.source ?? ''} is mounted at ${printable(elsewhere)}`
-    return `is not mounted${there}`
-  }
+  if (entry === undefined) return `is not mounted${whereElse(config, report)}`
   if (config.type !== undefined && entry.type !== config.type) {
     return `has type ${printable(entry.type)} instead of ${config.type}`
   }
@@ -91,6 +88,13 @@ function wrongMount(config: MountConfig, report: MountReport): string | undefine
     (failure && diskFailureInWords(failure, report)) ??
     wrongCanary(config, report)
   )
+}
+
+function whereElse(config: MountConfig, { linkTarget, elsewhere }: MountReport): string {
+  if (linkTarget !== undefined)
+    return `: a symbolic link leads from there to ${printable(linkTarget)}, name that`
+  if (elsewhere === undefined) return ''
+  return `: ${config.source ?? ''} is mounted at ${printable(elsewhere)}`
 }
 
 function wrongSpace(config: MountConfig, { space }: MountReport): string | undefined {

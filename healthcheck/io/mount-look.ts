@@ -61,22 +61,29 @@ export function lookAtMount(config: MountConfig): MountReport {
 /** Holds the cache's identity. No dot in front: whoever empties the cache takes it along. */
 export const TOKEN_FILE = 'photoedge-cache-id'
 
-interface Found {
-  readonly entry: MountEntry | undefined
-  readonly elsewhere: string | undefined
-  readonly isSource: boolean
-}
+type Found = Pick<MountReport, 'entry' | 'linkTarget' | 'elsewhere' | 'isSource'>
 
 function find(config: MountConfig): Found {
   const entries = parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'))
   const entry = mountAt(entries, config.path)
+  const linkTarget = entry === undefined ? linkTargetOf(config.path) : undefined
   const { source } = config
-  if (source === undefined) return { entry, elsewhere: undefined, isSource: true }
+  if (source === undefined) return { entry, linkTarget, elsewhere: undefined, isSource: true }
   const device = deviceOf(source)
   const isIt = (other: MountEntry): boolean =>
     other.source === source || deviceOf(other.source) === device
-  if (entry !== undefined) return { entry, elsewhere: undefined, isSource: isIt(entry) }
-  return { entry, elsewhere: entries.find(isIt)?.mountPoint, isSource: true }
+  if (entry !== undefined) return { entry, linkTarget, elsewhere: undefined, isSource: isIt(entry) }
+  return { entry, linkTarget, elsewhere: entries.find(isIt)?.mountPoint, isSource: true }
+}
+
+/** The kernel lists a mount by the path without any link. */
+function linkTargetOf(path: string): string | undefined {
+  try {
+    const target = realpathSync(path)
+    return target === path ? undefined : target
+  } catch {
+    return undefined
+  }
 }
 
 /** `/dev/disk/by-uuid/…` and `/dev/sdb1` are one device. */

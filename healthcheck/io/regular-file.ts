@@ -23,7 +23,7 @@ function openRegular(file: string, flags: number): number {
   } catch (error) {
     // A disk that is gone says the same as a socket, or a pipe that nobody reads.
     const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENXIO' || statSync(file).isFile()) throw error
+    if ((code !== 'ENXIO' && code !== 'EISDIR') || statSync(file).isFile()) throw error
   }
   if (descriptor !== undefined) closeSync(descriptor)
   throw new Error(`${basename(file)} is not a regular file`)

@@ -216,29 +216,36 @@ void t.test(
   },
 )
 
-void t.test('a pipe in place of a file is said so, and nothing hangs on it', async (t) => {
-  const sha256 = createHash('sha256').update('canary').digest('hex')
-  const canary = `, canary: { file: canary.jpg, sha256: ${sha256} }`
-  const { disk, check } = await setUp(t, { mount: canary })
-  await disk.mount()
-  const at = (name: string): string => path.join(disk.mountPoint, name)
-  fs.writeFileSync(at('canary.jpg'), 'canary')
-  await notices(t, check, 200, /^all is well$/)
-  const lookers = check.lookers()
-  for (const [name, what] of [
-    ['canary.jpg', 'has a canary file that cannot be read'],
-    [TOKEN_FILE, "cannot keep the cache's identity"],
-    [PROBE_FILE, 'cannot be written'],
-  ] as const) {
-    await sh(
-      `cp ${at('canary.jpg')} ${at('kept')}; mkfifo ${at('pipe')}; mv ${at('pipe')} ${at(name)}`,
-    )
-    await notices(t, check, 503, new RegExp(` ${what}: ${name} is not a regular file$`))
-    await sh(name === 'canary.jpg' ? `mv ${at('kept')} ${at(name)}` : `rm ${at(name)}`)
+void t.test(
+  'a pipe or a folder in place of a file is said so, and nothing hangs on it',
+  async (t) => {
+    const sha256 = createHash('sha256').update('canary').digest('hex')
+    const canary = `, canary: { file: canary.jpg, sha256: ${sha256} }`
+    const { disk, check } = await setUp(t, { mount: canary })
+    await disk.mount()
+    const at = (name: string): string => path.join(disk.mountPoint, name)
+    fs.writeFileSync(at('canary.jpg'), 'canary')
     await notices(t, check, 200, /^all is well$/)
-  }
-  t.same(check.lookers(), lookers, 'the same process looked all the time')
-})
+    const lookers = check.lookers()
+    for (const [name, what] of [
+      ['canary.jpg', 'has a canary file that cannot be read'],
+      [TOKEN_FILE, "cannot keep the cache's identity"],
+      [PROBE_FILE, 'cannot be written'],
+    ] as const) {
+      await sh(
+        `cp ${at('canary.jpg')} ${at('kept')}; mkfifo ${at('pipe')}; mv ${at('pipe')} ${at(name)}`,
+      )
+      await notices(t, check, 503, new RegExp(` ${what}: ${name} is not a regular file$`))
+      await sh(name === 'canary.jpg' ? `mv ${at('kept')} ${at(name)}` : `rm ${at(name)}`)
+      await notices(t, check, 200, /^all is well$/)
+    }
+    fs.mkdirSync(at(PROBE_FILE))
+    await notices(t, check, 503, / cannot be written: \.photoedge-check is not a regular file$/)
+    fs.rmdirSync(at(PROBE_FILE))
+    await notices(t, check, 200, /^all is well$/)
+    t.same(check.lookers(), lookers, 'the same process looked all the time')
+  },
+)
 
 void t.test('a device that is pulled out', async (t) => {
   const { disk, check } = await setUp(t)

@@ -38,6 +38,7 @@ const entry: MountEntry = {
 
 const well: MountReport = {
   entry,
+  linkTarget: undefined,
   elsewhere: undefined,
   isSource: true,
   space: { sizeBytes: 1000, freeBytes: 500, inodes: 100, freeInodes: 50 },
@@ -64,6 +65,12 @@ const judgements: {
     config: { source: '/dev/sdb1' },
     report: { entry: undefined, elsewhere: '/mnt/x' },
     reason: '/srv/photos is not mounted: /dev/sdb1 is mounted at /mnt/x',
+  },
+  {
+    name: 'a link to a mount',
+    config: { source: '/dev/sdb1' },
+    report: { entry: undefined, linkTarget: '/mnt/x', elsewhere: '/mnt/x' },
+    reason: '/srv/photos is not mounted: a symbolic link leads from there to /mnt/x, name that',
   },
   {
     name: 'another source',

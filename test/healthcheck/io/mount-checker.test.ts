@@ -6,8 +6,10 @@ import {
   existsSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -131,6 +133,17 @@ void t.test('a source mounted elsewhere, and another source mounted here, are to
   t.equal(typeof lookAtMount(mount(folder, { source })).elsewhere, 'string')
   t.equal(lookAtMount(mount(writable, { source })).isSource, true)
   t.equal(lookAtMount(mount(writable, { source: '/dev/other' })).isSource, false)
+  t.end()
+})
+
+void t.test('a path that leads to a mount by a link is told, wherever the link lies', (t) => {
+  const folder = realpathSync(t.testdir({}))
+  symlinkSync('/', join(folder, 'link'))
+  t.match(lookAtMount(mount(join(folder, 'link'))), { entry: undefined, linkTarget: '/' })
+  t.match(lookAtMount(mount(join(folder, 'link', 'proc'))), { linkTarget: '/proc' })
+  symlinkSync('none', join(folder, 'dangling'))
+  for (const path of [folder, join(folder, 'dangling'), writable])
+    t.equal(lookAtMount(mount(path)).linkTarget, undefined, path)
   t.end()
 })
 
