@@ -21,7 +21,8 @@ root, only the right to write into the mounts.
       --box NAME      this box; by default the host's name
 
 Signals: SIGTERM answers 503 (draining) for 3 s, then ends; a second one ends at
-once. SIGHUP reads the configuration again; a wrong one changes nothing.
+once, its scripts with it. SIGHUP reads the configuration again; a wrong one
+changes nothing.
 
 Exit code: 0 stopped as told, 1 it could not start, 2 the command line is wrong.
 
@@ -47,6 +48,8 @@ async function run(args: string[]): Promise<number> {
         })
       },
       kill: () => {
+        // Its scripts are killed within the call.
+        void service.close()
         process.exit(EXIT.ok)
       },
       reload: () => {

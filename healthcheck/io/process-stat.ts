@@ -5,6 +5,7 @@ export interface ProcessStat {
   readonly pid: number
   /** The first 15 bytes of it, in latin1. */
   readonly name: string
+  readonly sessionId: number
   /** After the box's boot, in clock ticks. */
   readonly startTicks: number
 }
@@ -24,14 +25,15 @@ export interface ProcessOwner {
  */
 
 /** Nothing of a process that has ended, if only its parent has not heard yet. */
-export function readProcessStat(pid: number | 'self'): ProcessStat | undefined {
-  const stat = read(`/proc/${pid}/stat`)
+export function readProcessStat(which: number | 'self'): ProcessStat | undefined {
+  const stat = read(`/proc/${which}/stat`)
   // A name may hold any byte, also the parenthesis that ends it.
   const end = stat.lastIndexOf(')')
   const fields = stat.slice(end + 2).split(' ')
   if (end < 0 || fields[0] === 'Z' || fields[0] === 'X') return undefined
   const name = stat.slice(stat.indexOf('(') + 1, end)
-  return { pid: Number.parseInt(stat, 10), name, startTicks: Number(fields[19]) }
+  const pid = Number.parseInt(stat, 10)
+  return { pid, name, sessionId: Number(fields[3]), startTicks: Number(fields[19]) }
 }
 
 export function readProcessOwner(pid: number): ProcessOwner | undefined {

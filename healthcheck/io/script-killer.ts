@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process'
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { promisify } from 'node:util'
+import { readProcessOwner, readProcessStat } from './process-stat.ts'
+import { MARK_PATTERN } from './script-mark.ts'
 
 /** Kills scripts with all that they have started, also what has left their process group. */
 export interface ScriptKiller {
@@ -9,6 +11,8 @@ export interface ScriptKiller {
    * in its environment: what no longer has a parent among them.
    */
   kill(leader: number, mark: string): void
+  /** Kills so what services that are gone have left running, of scripts that have not ended. */
+  killLeftOver(): Promise<void>
 }
 
 export function createScriptKiller(): ScriptKiller {
@@ -30,13 +34,18 @@ export function createScriptKiller(): ScriptKiller {
     isSearching = false
   }
 
+  function kill(leader: number, mark: string): void {
+    const descendants = descendantsOf(leader)
+    killProcess(-leader)
+    for (const pid of descendants) killProcess(pid)
+    marks.add(mark)
+    if (!isSearching) void search()
+  }
+
   return {
-    kill(leader, mark) {
-      const descendants = descendantsOf(leader)
-      killProcess(-leader)
-      for (const pid of descendants) killProcess(pid)
-      marks.add(mark)
-      if (!isSearching) void search()
+    kill,
+    async killLeftOver() {
+      for (const { pid, mark } of await leftOverScripts()) kill(pid, mark)
     },
   }
 }
@@ -69,30 +78,72 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-/**
- * A process of its own reads the environments, as one who asks for those of a process that hangs
- * in the kernel may hang with it.
- */
 async function markedProcesses(marks: readonly string[]): Promise<number[]> {
-  const files = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => `/proc/${pid}/environ`)
   const patterns = marks.flatMap((mark) => ['-e', mark])
+  const files = await searchEnvironments(['-lszxF', ...patterns])
+  return Array.from(files.matchAll(/^\/proc\/(\d+)\//gm), ([, pid]) => Number(pid))
+}
+
+interface LeftOver {
+  readonly pid: number
+  readonly mark: string
+}
+
+async function leftOverScripts(): Promise<LeftOver[]> {
+  const found = await searchEnvironments(['-HaszxE', '-e', MARK_PATTERN])
+  return found.split('\0').flatMap((line) => {
+    const [, pid, mark = '', servicePid, startTicks] = FOUND_MARK.exec(line) ?? []
+    if (mark === '' || isThere(Number(servicePid), Number(startTicks))) return []
+    return isScript(Number(pid)) ? [{ pid: Number(pid), mark }] : []
+  })
+}
+
+function isThere(servicePid: number, startTicks: number): boolean {
+  const service = readProcessStat(servicePid)
+  if (service !== undefined) return service.startTicks === startTicks
   try {
-    const args = ['-lszxF', ...patterns, '--', ...files]
-    const { stdout } = await run('grep', args, {
-      timeout: LONGEST_SEARCH_MS,
-      killSignal: 'SIGKILL',
-    })
-    return pidsIn(stdout)
+    return process.kill(servicePid, 0)
   } catch (error) {
-    // Also the usual end: nothing was found, or some have ended meanwhile.
-    return pidsIn((error as { stdout?: string }).stdout ?? '')
+    // Where `/proc` hides the processes of others (hidepid), EPERM tells that it is there.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 
-const pidsIn = (files: string): number[] =>
-  Array.from(files.matchAll(/^\/proc\/(\d+)\//gm), ([, pid]) => Number(pid))
+/**
+ * Not so a daemon that a script has put into a session of its own, if its output goes elsewhere: it
+ * is meant to stay. In a container services have other numbers, and may well be there.
+ */
+function isScript(pid: number): boolean {
+  if (readProcessStat(pid)?.sessionId !== pid) return false
+  if (readProcessOwner(pid)?.isOfThisNamespace !== true) return false
+  try {
+    return readlinkSync(`/proc/${pid}/fd/1`).startsWith('socket:')
+  } catch {
+    return false
+  }
+}
+
+/**
+ * What grep says of all environments. A process of its own reads them, as one who asks for those of
+ * a process that hangs in the kernel may hang with it.
+ */
+async function searchEnvironments(args: readonly string[]): Promise<string> {
+  const files = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => `/proc/${pid}/environ`)
+  try {
+    const { stdout } = await run('grep', [...args, '--', ...files], {
+      timeout: LONGEST_SEARCH_MS,
+      killSignal: 'SIGKILL',
+    })
+    return stdout
+  } catch (error) {
+    // Also the usual end: nothing was found, or some have ended meanwhile.
+    return (error as { stdout?: string }).stdout ?? ''
+  }
+}
+
+const FOUND_MARK = new RegExp(`^/proc/(\\d+)/environ:(${MARK_PATTERN})$`)
 
 const run = promisify(execFile)
 

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import type { ScriptCheckConfig } from '../../common/config/config.ts'
 import { errorFailure } from '../core/blame.ts'
 import type { Outcome } from '../core/outcome.ts'
@@ -10,6 +9,7 @@ import { ProbeRun } from './probe-run.ts'
 import type { ProbeComponents, RunningProbe } from './probe-run.ts'
 import { findUser, scriptRefusal } from './script-file.ts'
 import { createScriptKiller, killProcess } from './script-killer.ts'
+import { MARK, newMark } from './script-mark.ts'
 
 type ScriptTarget = ProbeTarget & { readonly check: ScriptCheckConfig }
 
@@ -22,6 +22,7 @@ export function createScriptProber(components: ProbeComponents): ScriptProber {
   /** Also one that was killed and is not gone yet: in the kernel's uninterruptible sleep it stays. */
   const children = new Map<string, ChildProcess>()
   const killer = createScriptKiller()
+  let isFirst = true
 
   function start(target: ScriptTarget, run: ProbeRun): void {
     const { check, key } = target
@@ -33,7 +34,7 @@ export function createScriptProber(components: ProbeComponents): ScriptProber {
       })
       return
     }
-    const mark = randomUUID()
+    const mark = newMark()
     const child = launch(program, rest, check.user, mark)
     const { pid } = child
     follow(child, check, run)
@@ -51,6 +52,8 @@ export function createScriptProber(components: ProbeComponents): ScriptProber {
 
   return {
     run(target, done) {
+      if (isFirst) void killer.killLeftOver()
+      isFirst = false
       const run = new ProbeRun(components, { done })
       const former = children.get(target.key)
       if (former === undefined) start(target, run)
@@ -129,5 +132,3 @@ const fill = (word: string, { address, port }: ProbeTarget): string =>
 
 const KEPT_BYTES = 4096
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-/** The variable that tells the processes of one run from all others. */
-const MARK = 'PHOTOEDGE_SCRIPT'

@@ -12,6 +12,7 @@ import type { Test } from 'tap'
 import { PROBE_FILE } from '../../common/model/health.ts'
 import type { MountAnswerBody } from '../../healthcheck/core/mount-answer.ts'
 import { TOKEN_FILE, lookAtMount } from '../../healthcheck/io/mount-look.ts'
+import { readProcessStat } from '../../healthcheck/io/process-stat.ts'
 import { Disk, sh } from './kit/disk.ts'
 import { Mountcheck } from './kit/mountcheck.ts'
 import { freePorts } from './kit/ports.ts'
@@ -367,4 +368,26 @@ void t.test('SIGTERM answers 503 before it ends', async (t) => {
   const stopped = check.stop()
   await notices(t, check, 503, /^draining/)
   t.equal(await stopped, 0)
+})
+
+void t.test('a second SIGTERM ends it at once, with its scripts', async (t) => {
+  const { disk, check } = await setUp(t)
+  await disk.mount()
+  await notices(t, check, 200, /^all is well$/)
+  const note = path.join(path.dirname(disk.mountPoint), 'pid')
+  const script = `{ command: [/bin/sh, -c, 'echo $$ >${note}; sleep 1000'], timeout: 1h, interval: 1h }`
+  check.reload({ more: `scripts: [${script}]` })
+  const pid = await until(
+    'script',
+    10_000,
+    () => Number(fs.readFileSync(note, 'utf8')) || undefined,
+  )
+  t.teardown(() => {
+    if (readProcessStat(pid) !== undefined) process.kill(-pid, 'SIGKILL')
+  })
+  const stopped = check.stop()
+  await notices(t, check, 503, /^draining/)
+  check.terminate()
+  t.equal(await stopped, 0)
+  await until('end of the script', 1000, () => readProcessStat(pid) === undefined || undefined)
 })

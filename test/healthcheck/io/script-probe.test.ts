@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -11,11 +13,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { ScriptCheckConfig } from '../../../common/config/config.ts'
 import { createScriptProber } from '../../../healthcheck/io/script-probe.ts'
+import { killProcess } from '../../../healthcheck/io/script-killer.ts'
 import { scriptRefusal } from '../../../healthcheck/io/script-file.ts'
 import { tcpCheck } from '../world.ts'
 import { components, outcomeOf, targetOf } from './rig.ts'
 
 const prober = createScriptProber(components)
+const isRoot = process.geteuid?.() === 0
 
 const script = (command: readonly string[], changes: Partial<ScriptCheckConfig> = {}) =>
   targetOf<ScriptCheckConfig>(
@@ -181,6 +185,60 @@ void t.test('the last line is told as it was written, in UTF-8, however it comes
   const long = await shell(`head -c 9000 /dev/zero | tr '\\0' x; printf '\\nin short\\n'`)
   t.equal(long.reason, 'exit 0: in short')
 })
+
+/** A service of its own that runs this script again and again, run by way of `others`. */
+function startService(line: string, others: readonly string[] = []) {
+  const file = join(import.meta.dirname, 'script-service.ts')
+  const words: string[] = [...others, process.execPath, file, '/bin/sh', '-c', line]
+  const [program = '', ...args] = words
+  return spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
+/** The numbers written to a file, as soon as there are so many. */
+async function pidsIn(file: string, count: number): Promise<number[]> {
+  for (;;) {
+    const pids = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map(Number) : []
+    if (pids.length >= count) return pids
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+void t.test(
+  'what a service that was killed has left running is killed by the next one',
+  async (t) => {
+    const folder = t.testdir({})
+    const file = (name: string): string => join(folder, name)
+    const noting = (name: string) => `/bin/sh -c 'echo $$ >>${file(name)}; exec sleep 1000'`
+    // The first run leaves a daemon behind; the second hangs, with what it has started.
+    const service = startService(
+      `if ! test -e ${file('daemon')}; then setsid ${noting('daemon')} >/dev/null 2>&1 &
+       while ! test -s ${file('daemon')}; do sleep 0.01; done; exit 0; fi
+       ${noting('left')} & setsid ${noting('left')} & echo $$ >>${file('left')}; wait`,
+    )
+    const container = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
+    const living = [[], ...(isRoot ? [container] : [])].map((others, index) =>
+      startService(`exec ${noting(`living-${index}`)}`, others),
+    )
+    const ended: string[] = []
+    for (const one of living) one.stdout.on('data', (reason: Buffer) => ended.push(String(reason)))
+    const pids = await pidsIn(file('left'), 3)
+    const [daemonPid = 0] = await pidsIn(file('daemon'), 1)
+    const [otherPid = 0] = await pidsIn(file('living-0'), 1)
+    if (isRoot) await pidsIn(file('living-1'), 1)
+    t.teardown(() => {
+      for (const one of living) one.kill('SIGKILL')
+      for (const pid of [...pids, daemonPid, otherPid]) killProcess(pid)
+    })
+    service.kill('SIGKILL')
+    await once(service, 'exit')
+    const own = createScriptProber(components)
+    const target = script(['/bin/sh', '-c', 'exit 0'])
+    t.match(await outcomeOf((done) => own.run(target, done)), { result: 'passed' })
+    for (const pid of pids) t.ok(await isGone(pid), `process ${pid} is gone`)
+    t.notOk(await isGone(daemonPid, 20), 'a daemon stays')
+    t.same(ended, [], 'and so do the scripts of services that are there, here or in a container')
+  },
+)
 
 void t.test('files that others could write are refused', (t) => {
   const folder = t.testdir({ good: '#!/bin/sh\nexit 0\n', loose: '#!/bin/sh\n', plain: '' })

@@ -100,6 +100,11 @@ ${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock${state === undefine
     return code
   }
 
+  /** SIGTERM, as often as it is called. */
+  terminate(): void {
+    this.#child.kill('SIGTERM')
+  }
+
   async health(): Promise<{ httpStatus: number; body: MountAnswerBody; tookMs: number }> {
     const startedAt = performance.now()
     const response = await fetch(this.#url)
