@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import type { ScriptCheckConfig } from '../../common/config/config.ts'
-import { errorFailure } from '../core/blame.ts'
+import type { Failure } from '../core/blame.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { ProbeTarget } from '../core/probe-plan.ts'
 import { judgeScript, scriptTimeout } from '../core/script-outcome.ts'
@@ -35,7 +35,24 @@ export function createScriptProber(components: ProbeComponents): ScriptProber {
       return
     }
     const mark = newMark()
-    const child = launch(program, rest, check.user, mark)
+    let child: ChildProcess
+    try {
+      child = launch(program, rest, check.user, mark)
+    } catch (error) {
+      // Some errors Node throws, the others it emits.
+      const failure = startFailure(error as NodeJS.ErrnoException)
+      const isBeingWritten = (error as NodeJS.ErrnoException).code === 'ETXTBSY'
+      const again = (): void => {
+        if (isBeingWritten) start(target, run)
+        else run.fail(failure)
+      }
+      const timer = setTimeout(again, isBeingWritten ? WRITTEN_SOON_MS : 0)
+      run.onRelease(() => {
+        clearTimeout(timer)
+      })
+      run.enterUntil(check.timeoutMs, failure.reason)
+      return
+    }
     const { pid } = child
     follow(child, check, run)
     if (pid === undefined) return
@@ -103,7 +120,7 @@ function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): v
   })
   run.enterUntil(check.timeoutMs, scriptTimeout(check.timeoutMs))
   child.on('error', (error: NodeJS.ErrnoException) => {
-    run.fail(errorFailure(error.code ?? 'ERROR', error.message, 'connect'))
+    run.fail(startFailure(error))
   })
   // Not 'close': a child of its own may hold the output open for ever.
   child.on('exit', (code, signal) => {
@@ -116,6 +133,21 @@ function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): v
     // What it printed may still be in the pipe: between two immediates lies a whole poll of it.
     setImmediate(() => setImmediate(finish))
   })
+}
+
+/** That this box can't run it says nothing of the server. */
+function startFailure({ code = 'ERROR' }: NodeJS.ErrnoException): Failure {
+  const why = START_WORDS[code] ?? code
+  return { reason: `the script cannot be started: ${why} (the prober's own)`, blame: 'prober' }
+}
+
+const START_WORDS: Readonly<Record<string, string>> = {
+  EAGAIN: 'too many processes',
+  EMFILE: 'no descriptors left',
+  ENFILE: 'no descriptors left on this box',
+  ENOENT: 'the program that its first line names is not there',
+  ENOMEM: 'no memory',
+  ETXTBSY: 'its file is being written',
 }
 
 function userRefusal(user: string | undefined): string | undefined {
@@ -131,4 +163,5 @@ const fill = (word: string, { address, port }: ProbeTarget): string =>
   word.replaceAll('{address}', address).replaceAll('{port}', port === undefined ? '' : String(port))
 
 const KEPT_BYTES = 4096
+const WRITTEN_SOON_MS = 50
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   lchownSync,
+  openSync,
   readFileSync,
   symlinkSync,
   writeFileSync,
@@ -59,6 +61,32 @@ void t.test('the last line that a script writes is its reason', async (t) => {
     reason: 'exit 1: end',
   })
   t.match(await shell('kill -TERM $$'), { reason: 'killed by SIGTERM' })
+})
+
+void t.test('a script that is just being written is run when it is whole', async (t) => {
+  const file = join(t.testdir({}), 'check.sh')
+  writeFileSync(file, '#!/bin/sh\nexit 0\n', { mode: 0o700 })
+  const descriptor = openSync(file, 'a')
+  t.match(await outcomeOf((done) => prober.run(script([file], { timeoutMs: 150 }), done)), {
+    result: 'failed',
+    blame: 'doubtful',
+    reason: "the script cannot be started: its file is being written (the prober's own)",
+  })
+  const outcome = outcomeOf((done) => prober.run(script([file]), done))
+  setTimeout(() => {
+    closeSync(descriptor)
+  }, 60)
+  t.match(await outcome, { result: 'passed', reason: 'exit 0' })
+})
+
+void t.test('what this box cannot start is no fault of the server', async (t) => {
+  const file = join(t.testdir({}), 'check.sh')
+  writeFileSync(file, '#!/nowhere/sh\n', { mode: 0o700 })
+  t.match(await outcomeOf((done) => prober.run(script([file]), done)), {
+    result: 'failed',
+    blame: 'prober',
+    reason: /^the script cannot be started: the program that its first line names is not there /,
+  })
 })
 
 void t.test('address and port are filled in', async (t) => {
