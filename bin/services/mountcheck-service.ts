@@ -7,7 +7,8 @@ import { systemClock } from '../../common/runtime/clock.ts'
 import { readConfigFile } from '../../common/runtime/config-file.ts'
 import type { Log } from '../../common/runtime/log.ts'
 import { openStateFolder } from '../../common/runtime/state-folder.ts'
-import { createMountChecker } from '../../healthcheck/io/mount-checker.ts'
+import type { StateFolder } from '../../common/runtime/state-folder.ts'
+import { createMountChecker, MOUNTS_FILE } from '../../healthcheck/io/mount-checker.ts'
 import type { MountChecker } from '../../healthcheck/io/mount-checker.ts'
 import { openMountServer } from '../../healthcheck/io/mount-server.ts'
 import type { MountServer } from '../../healthcheck/io/mount-server.ts'
@@ -24,6 +25,7 @@ export const DRAIN_MS = 3_000
 /** The mount check of one cache server: where the configuration, the checker and the server meet. */
 export class MountcheckService {
   readonly #init: MountcheckServiceInit
+  readonly #state: StateFolder
   readonly #checker: MountChecker
   readonly #server: MountServer
   #config: MountcheckConfig
@@ -31,34 +33,38 @@ export class MountcheckService {
   /** Opens everything, or throws a sentence with nothing left half-started. */
   static async start(init: MountcheckServiceInit): Promise<MountcheckService> {
     const { config, mountcheck } = load(init)
-    const folder = openStateFolder(statePath(config))
     const { log } = init
+    const state = openStateFolder(statePath(config))
+    const kept = await state.readJson(MOUNTS_FILE).catch((error: unknown) => {
+      const { message: reason } = error as Error
+      log.warn({ event: 'state not read', subject: MOUNTS_FILE, reason }, 'state not read')
+    })
     const checker = createMountChecker(
       {
         clock: systemClock,
-        notes: folder,
+        notes: state,
         onEvent: ({ event, subject, from, to, reason }) => {
           log.info({ event, subject, from, to, reason }, event)
         },
       },
-      { config: mountcheck, boot: bootId() },
+      { config: mountcheck, boot: bootId(), kept },
     )
     const server = await openMountServer(() => checker.answer(), mountcheck)
     checker.start()
     const { address, port } = server
     log.info({ address, port, mounts: mountcheck.mounts.map(({ path }) => path) }, 'mount check up')
-    return new MountcheckService(init, checker, server, mountcheck)
+    return new MountcheckService(init, { state, checker, server }, mountcheck)
   }
 
   private constructor(
     init: MountcheckServiceInit,
-    checker: MountChecker,
-    server: MountServer,
+    parts: { state: StateFolder; checker: MountChecker; server: MountServer },
     config: MountcheckConfig,
   ) {
     this.#init = init
-    this.#checker = checker
-    this.#server = server
+    this.#state = parts.state
+    this.#checker = parts.checker
+    this.#server = parts.server
     this.#config = config
   }
 
@@ -94,7 +100,7 @@ export class MountcheckService {
 
   async close(): Promise<void> {
     this.#checker.stop()
-    await this.#server.close()
+    await Promise.all([this.#server.close(), this.#state.close()])
   }
 }
 

@@ -12,6 +12,7 @@ import { openStateFolder } from '../../common/runtime/state-folder.ts'
 import type { StateFolder } from '../../common/runtime/state-folder.ts'
 import { createProber } from '../../healthcheck/io/prober.ts'
 import type { Prober } from '../../healthcheck/io/prober.ts'
+import { VERDICTS_FILE } from '../../healthcheck/io/verdict-store.ts'
 import type { CountersSnapshot } from '../../router/core/counters.ts'
 import { keptReturnsFile, readKeptReturns } from '../../router/core/kept-returns.ts'
 import type { KeptReturns } from '../../router/core/kept-returns.ts'
@@ -54,6 +55,7 @@ const EVENTS_KEPT = 500
 const POLL_MS = 2_000
 const OVERRIDES_FILE = 'overrides.json'
 const RETURNS_FILE = 'returns.json'
+const COMPILE_CACHE = 'compile-cache'
 
 /** How long a reload waits for the first verdicts of servers that are new. */
 const FIRST_VERDICTS_MS = 2_000
@@ -94,9 +96,12 @@ export class RouterService {
     const planned = planRouter(init.file, init.box, tls)
     if (!planned.ok) throw new ConfigRefused(planned.problems)
     const { plan } = planned
-    const state = openStateFolder(statePath(plan.config))
     requireAccessLog(plan.config)
-    const overrides = overridesFor(readOverrides(state.readJson(OVERRIDES_FILE)), plan.config)
+    const state = openStateFolder(statePath(plan.config))
+    const kept = await readKept(state)
+    // What it is for, Node makes itself. A frozen disk can be read: this is how it is found out.
+    await state.makeFolder(COMPILE_CACHE).catch(() => undefined)
+    const overrides = overridesFor(readOverrides(kept.overrides), plan.config)
     let service: RouterService | undefined
     const tables = createTableBuilder(state.file('tables'), (before, after, reason) => {
       if (service === undefined) return
@@ -105,13 +110,14 @@ export class RouterService {
     try {
       const notes = await buildTables(tables, plan.config, overrides)
       const setup = { ...plan, box: init.box, generation: 1, tables: notes }
-      service = new RouterService(init, { tls, state, tables, setup, overrides, listener })
+      service = new RouterService(init, { tls, state, kept, tables, setup, overrides, listener })
+      if (kept.unread !== undefined) service.#tell('state not read', state.path, kept.unread)
       for (const warning of plan.warnings) service.#log.warn({ warning }, 'configuration warning')
       service.#lookAtOpenFiles()
       service.#lookAtTables()
       return service
     } catch (error) {
-      await tables.close()
+      await Promise.all([tables.close(), state.close()])
       throw error
     }
   }
@@ -136,10 +142,11 @@ export class RouterService {
         onChange: (change) => {
           this.#pass(change)
         },
+        writeState: (name, text) => this.state.write(name, text),
       },
       {
         ...checkedBy(config),
-        stateFile: parts.state.file('verdicts.json'),
+        ...(parts.kept.verdicts !== undefined && { saved: parts.kept.verdicts }),
         ...(box?.interface !== undefined && { interface: box.interface }),
       },
     )
@@ -154,7 +161,7 @@ export class RouterService {
           this.prober.checkNow(pool, server)
         },
         onReturns: (returns) => {
-          this.#keepReturns(returns)
+          void this.#keepReturns(returns)
         },
         restoreTables: (notes) => this.#restoreTables(notes),
         ...parts.listener,
@@ -163,15 +170,14 @@ export class RouterService {
         setup: parts.setup,
         overrides: parts.overrides,
         verdicts: [],
-        returns: readKeptReturns(parts.state.readJson(RETURNS_FILE), systemClock.wallMs()),
-        // The unit gives one to all processes; the workers then find there what the primary compiled.
-        compileCache: process.env['NODE_COMPILE_CACHE'] ?? parts.state.file('compile-cache'),
+        returns: readKeptReturns(parts.kept.returns, systemClock.wallMs()),
+        compileCache: () => this.#compileCache(),
       },
     )
     this.#tls.use(config.router.listeners, parts.setup.secrets)
     this.#poll = setInterval(() => {
       this.#pollSecrets()
-      this.#keepOwedOverrides()
+      void this.#keepOwedOverrides()
     }, POLL_MS)
   }
 
@@ -231,7 +237,7 @@ export class RouterService {
       this.#setup = { ...this.#setup, tables }
       this.primary.setOverrides(overrides, tables)
       this.prober.setWeights(weightsInForce(overrides))
-      const reason = this.#keepOverrides()
+      const reason = await this.#keepOverrides()
       if (reason !== undefined) this.#tell('overrides not kept', OVERRIDES_FILE, reason)
       return reason
     })
@@ -252,8 +258,8 @@ export class RouterService {
     this.isDraining = true
     clearInterval(this.#poll)
     await this.primary.stop(this.config.router.drainDeadlineMs)
-    this.#keepOwedOverrides()
     this.prober.stop()
+    await Promise.all([this.#keepOwedOverrides(), this.state.close()])
     await this.tables.close()
   }
 
@@ -262,6 +268,7 @@ export class RouterService {
     clearInterval(this.#poll)
     this.primary.kill()
     this.prober.stop()
+    void this.state.close()
     void this.tables.close()
   }
 
@@ -339,11 +346,12 @@ export class RouterService {
     this.primary.setVerdicts([verdict])
   }
 
-  /** Why not; undefined: they are. */
-  #keepOverrides(): string | undefined {
+  /** Why not, within the bound of a write; undefined: they are. */
+  async #keepOverrides(): Promise<string | undefined> {
+    const overrides = this.#overrides
     try {
-      this.state.writeJson(OVERRIDES_FILE, this.#overrides)
-      this.#areOverridesOwed = false
+      await this.state.writeJson(OVERRIDES_FILE, overrides)
+      if (overrides === this.#overrides) this.#areOverridesOwed = false
       return undefined
     } catch (error) {
       this.#areOverridesOwed = true
@@ -352,23 +360,32 @@ export class RouterService {
   }
 
   /** What could not be written when it was said is written once there is room. */
-  #keepOwedOverrides(): void {
-    if (!this.#areOverridesOwed || this.#keepOverrides() !== undefined) return
+  async #keepOwedOverrides(): Promise<void> {
+    if (!this.#areOverridesOwed || (await this.#keepOverrides()) !== undefined) return
     this.#tell('overrides kept', OVERRIDES_FILE, `${this.state.path} can be written again`)
   }
 
   /** Writes them where they have changed; a failure is told once until it succeeds again. */
-  #keepReturns(returns: KeptReturns): void {
+  async #keepReturns(returns: KeptReturns): Promise<void> {
     const text = JSON.stringify(returns)
     if (text === this.#keptReturns) return
     try {
-      this.state.writeJson(RETURNS_FILE, keptReturnsFile(returns, systemClock.wallMs()))
+      await this.state.writeJson(RETURNS_FILE, keptReturnsFile(returns, systemClock.wallMs()))
       this.#keptReturns = text
     } catch (error) {
       if (this.#keptReturns !== undefined)
         this.#tell('returns not kept', RETURNS_FILE, sentence(error))
       this.#keptReturns = undefined
     }
+  }
+
+  /** Where a worker that is started now keeps what it compiles. */
+  #compileCache(): string | undefined {
+    // The unit gives one to all processes; the workers then find there what the primary compiled.
+    const given = process.env['NODE_COMPILE_CACHE']
+    if (given !== undefined) return given
+    // A worker writes there itself, and would hang with the disk.
+    return this.state.isAnswering ? this.state.file(COMPILE_CACHE) : undefined
   }
 
   /** Not a matter of `photoedge check`: the shell that it runs in has another limit. */
@@ -446,10 +463,34 @@ type RouterSetup = Setup & RouterPlan
 interface Parts {
   readonly tls: TlsContexts
   readonly state: StateFolder
+  readonly kept: Kept
   readonly tables: TableBuilder
   readonly setup: RouterSetup
   readonly overrides: Overrides
   readonly listener: CounterListener
+}
+
+/** What a former life left in the state folder. */
+interface Kept {
+  readonly overrides: unknown
+  readonly returns: unknown
+  readonly verdicts: string | undefined
+  /** Why some of it could not be read. */
+  readonly unread: string | undefined
+}
+
+/** All at once, so that a disk that hangs holds up the start for no more than one of them. */
+async function readKept(state: StateFolder): Promise<Kept> {
+  let unread: string | undefined
+  const refused = (error: unknown): undefined => {
+    unread = sentence(error)
+  }
+  const [overrides, returns, verdicts] = await Promise.all([
+    state.readJson(OVERRIDES_FILE).catch(refused),
+    state.readJson(RETURNS_FILE).catch(refused),
+    state.read(VERDICTS_FILE).catch(refused),
+  ])
+  return { overrides, returns, verdicts, unread }
 }
 
 /** Every server that a group may send a request to, and its checks. */

@@ -1,73 +1,105 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ApplianceError } from './appliance-error.ts'
+import { createStateQueue } from './state-queue.ts'
+import type { StateAnswer, StateJob } from './state-process.ts'
 
-/** Where a service keeps what must outlive it. Files are replaced whole, or not at all. */
+/**
+ * Where a service keeps what must outlive it. Files are replaced whole, or not at all, and nobody
+ * waits for the disk for long: what it has not answered within a bound is refused with
+ * `STATE_FOLDER_UNUSABLE`, as what failed is. A write that was late is still made when the disk
+ * answers again, unless another one of the same file has been asked for since.
+ */
 export interface StateFolder {
   readonly path: string
   file(name: string): string
-  /** What was written last, even where that failed, or undefined where nothing readable is. */
-  readJson(name: string): unknown
-  /** Throws `STATE_FOLDER_UNUSABLE` where it cannot be written. */
-  writeJson(name: string, value: unknown): void
+  /** The disk owes no answer that is late. */
+  readonly isAnswering: boolean
+  /** What was written last, or undefined where there is none. */
+  read(name: string): Promise<string | undefined>
+  /** As `read`; undefined of what is no JSON, too. */
+  readJson(name: string): Promise<unknown>
+  /** Resolves when it, or what was asked for after it, is kept. */
+  write(name: string, content: string | Uint8Array): Promise<void>
+  writeJson(name: string, value: unknown): Promise<void>
+  /** Makes a folder in it, where it is missing. */
+  makeFolder(name: string): Promise<void>
+  /** What a folder in it holds; nothing of one that is missing or can't be read. */
+  list(name: string): Promise<readonly string[]>
+  /** A file that can't be removed stays. */
+  remove(name: string): Promise<void>
+  /** Waits for what is under way, within the bound of a write. */
+  close(): Promise<void>
 }
 
+/** How long who asks waits for the disk. */
+export interface StateBounds {
+  readonly readMs: number
+  readonly writeMs: number
+}
+
+/** A slow disk may be read for so long at a start: what it holds would else be lost. */
+const BOUNDS: StateBounds = { readMs: 3_000, writeMs: 1_000 }
+
 /**
- * Makes the folder where it is missing. One that cannot be used is told by the first who writes: a
- * service must start on a box whose disk is full or read-only.
+ * One that cannot be used is told by the first who writes: a service must start on a box whose disk
+ * is full, read-only or hangs. The folder is made by the first write.
  */
-export function openStateFolder(path: string): StateFolder {
+export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
+  const queue = createStateQueue(path)
   const file = (name: string): string => join(path, name)
-  const make = (): unknown => mkdirSync(path, { recursive: true, mode: 0o750 })
-  const unwritten = new Map<string, unknown>()
-  try {
-    make()
-  } catch {
-    // As said above.
+
+  const ask = async (verb: string, job: StateJob, withinMs: number) => {
+    const answer = await queue.ask(job, withinMs)
+    if (!answer.ok) throw unusable(verb, path, answer)
+    return answer
+  }
+  const read = async (name: string): Promise<string | undefined> => {
+    const answer = await queue.ask({ type: 'read', file: file(name) }, bounds.readMs)
+    if (answer.ok) return answer.text
+    if (answer.code === 'ENOENT' || answer.code === 'ENOTDIR') return undefined
+    throw unusable('read', path, answer)
+  }
+  const write = async (name: string, content: string | Uint8Array): Promise<void> => {
+    await ask('write', { type: 'write', file: file(name), content }, bounds.writeMs)
   }
   return {
     path,
     file,
-    readJson(name) {
-      if (unwritten.has(name)) return unwritten.get(name)
+    get isAnswering() {
+      return queue.isAnswering
+    },
+    read,
+    async readJson(name) {
+      const text = await read(name)
       try {
-        return JSON.parse(readFileSync(file(name), 'utf8')) as unknown
+        return JSON.parse(text ?? '') as unknown
       } catch {
         return undefined
       }
     },
-    writeJson(name, value) {
-      const draft = file(`${name}.${process.pid}`)
-      try {
-        make()
-        writeFileSync(draft, `${JSON.stringify(value, undefined, 2)}\n`, {
-          mode: 0o640,
-          flush: true,
-        })
-        renameSync(draft, file(name))
-        unwritten.delete(name)
-      } catch (cause) {
-        unwritten.set(name, value)
-        discard(draft)
-        throw unusable(path, cause)
-      }
+    write,
+    writeJson: (name, value) => write(name, `${JSON.stringify(value, undefined, 2)}\n`),
+    async makeFolder(name) {
+      await ask('write', { type: 'makeFolder', path: file(name) }, bounds.writeMs)
     },
+    async list(name) {
+      const answer = await queue.ask({ type: 'list', path: file(name) }, bounds.readMs)
+      return (answer.ok ? answer.names : undefined) ?? []
+    },
+    async remove(name) {
+      await queue.ask({ type: 'remove', file: file(name) }, bounds.writeMs)
+    },
+    close: () => queue.close(bounds.writeMs),
   }
 }
 
-/** On a read-only disk, or in what is no folder, even that fails. */
-function discard(draft: string): void {
-  try {
-    rmSync(draft, { force: true })
-  } catch {
-    // Then there is none.
-  }
-}
-
-function unusable(path: string, cause: unknown): ApplianceError {
+function unusable(
+  verb: string,
+  path: string,
+  { reason }: Extract<StateAnswer, { ok: false }>,
+): ApplianceError {
   return new ApplianceError(
     'STATE_FOLDER_UNUSABLE',
-    `Cannot write in the state folder ${path} (admin.state): ${(cause as Error).message}`,
-    { cause },
+    `Cannot ${verb} in the state folder ${path} (admin.state): ${reason}`,
   )
 }

@@ -49,18 +49,25 @@ export interface MountCheckerComponents {
 
 /** Remembers over restarts what was last seen of each mount. */
 export interface MountNotes {
-  readJson(name: string): unknown
-  writeJson(name: string, value: unknown): void
+  /** Rejects where it could not be written; nobody waits for it. */
+  writeJson(name: string, value: unknown): Promise<void>
 }
 
-/** `boot` is this boot of the box. */
+export interface MountCheckerInit {
+  readonly config: MountcheckConfig
+  /** This boot of the box. */
+  readonly boot: string
+  /** What a former life kept: the content of `MOUNTS_FILE`. */
+  readonly kept: unknown
+}
+
 export function createMountChecker(
   { clock, onEvent, notes }: MountCheckerComponents,
-  init: { readonly config: MountcheckConfig; readonly boot: string },
+  init: MountCheckerInit,
 ): MountChecker {
   const machine = createMountMachine({
     startsAtOnce: availableParallelism(),
-    kept: decodeKeptMounts(notes.readJson(NOTE)),
+    kept: decodeKeptMounts(init.kept),
   })
   const probers = new Map<string, MountProber>()
   let { config } = init
@@ -130,16 +137,18 @@ export function createMountChecker(
   }
 
   function keep(mounts: readonly KeptMount[]): void {
-    try {
-      notes.writeJson(NOTE, encodeKeptMounts(mounts))
-      isKept = true
-    } catch (error) {
-      if (!isKept) return
-      isKept = false
-      const { message: reason } = error as Error
-      const event = { event: 'mounts not kept', subject: NOTE, from: undefined, to: undefined }
-      onEvent({ atMs: clock.wallMs(), ...event, reason })
-    }
+    notes.writeJson(MOUNTS_FILE, encodeKeptMounts(mounts)).then(
+      () => {
+        isKept = true
+      },
+      (error: unknown) => {
+        if (!isKept) return
+        isKept = false
+        const { message: reason } = error as Error
+        const event = { event: 'mounts not kept', from: undefined, to: undefined, reason }
+        onEvent({ atMs: clock.wallMs(), subject: MOUNTS_FILE, ...event })
+      },
+    )
   }
 
   function answer(): RenderedAnswer {
@@ -207,7 +216,7 @@ export function createMountChecker(
 }
 
 /** What is kept of the mounts over a restart, in the state folder. */
-const NOTE = 'mounts.json'
+export const MOUNTS_FILE = 'mounts.json'
 
 /** A script of the mount check is a script check that knows no address. */
 function scriptTarget(script: ScriptConfig) {

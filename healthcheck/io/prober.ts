@@ -10,6 +10,7 @@ import { createLatenessMeter } from '../core/lateness.ts'
 import type { Lateness } from '../core/lateness.ts'
 import { createHealthMachine } from '../core/machine-state.ts'
 import type { HealthEffect } from '../core/machine-state.ts'
+import { decodeVerdicts } from '../core/saved-verdicts.ts'
 import { errorFailure } from '../core/blame.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Checks, Pools, ProbeTarget } from '../core/probe-plan.ts'
@@ -18,8 +19,8 @@ import { isLinkUp } from './own-link.ts'
 import { ProbeRun } from './probe-run.ts'
 import type { ProbeComponents, RunningProbe } from './probe-run.ts'
 import { createScriptProber } from './script-probe.ts'
-import { createVerdictStore } from './verdict-store.ts'
-import type { VerdictStore } from './verdict-store.ts'
+import { createVerdictStore, VERDICTS_FILE } from './verdict-store.ts'
+import type { VerdictStore, WriteState } from './verdict-store.ts'
 import { runTcpProbe } from './tcp-probe.ts'
 
 /** The one prober of a box: it checks every server of the pools it is given, and says what it finds. */
@@ -41,7 +42,7 @@ export interface Prober {
   history(pool: string, server: string): CheckResult[]
   /** How late the prober's own event loop has been. */
   lateness(): Lateness
-  /** Ends all probes; nothing is told afterwards. */
+  /** Ends all probes, and keeps the verdicts; nothing else is told afterwards. */
   stop(): void
 }
 
@@ -50,6 +51,8 @@ export interface ProberComponents {
   readonly onEvent: (event: EdgeEvent) => void
   /** A verdict has changed, or a suspicion may be dropped: pass it on as it is. */
   readonly onChange: (change: HealthChange) => void
+  /** Keeps the verdicts, as `VERDICTS_FILE`; without it they are not kept. */
+  readonly writeState?: WriteState
   /** 0 to 1, for jitter; by default Math.random. */
   readonly random?: () => number
 }
@@ -63,18 +66,18 @@ export interface ProberInit {
   readonly localAddress?: string
   /** The box's own interface: while it has no carrier no server is blamed. */
   readonly interface?: string
-  /** Keeps the verdicts over a restart; its directory is made where it is missing. */
-  readonly stateFile?: string
+  /** What a former life kept: the text of `VERDICTS_FILE`. */
+  readonly saved?: string
 }
 
 /** A prober at rest: `start` sets it going. */
 export function createProber(components: ProberComponents, init: ProberInit): Prober {
   const { clock, onEvent, onChange, random = Math.random } = components
-  const store = openStore(init.stateFile, components)
+  const store = openStore(components)
   const machine = createHealthMachine({
     random,
     concurrency: init.concurrency ?? 64,
-    ...(store && { saved: store.load(clock.wallMs()) }),
+    ...(init.saved !== undefined && { saved: decodeVerdicts(init.saved, clock.wallMs()) }),
   })
   const running = new Map<number, RunningProbe>()
   let current = { pools: init.pools, checks: init.checks }
@@ -198,7 +201,7 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
     stop() {
       if (isStarted && !isStopped) {
         const moment = { now: clock.now(), wallMs: clock.wallMs() }
-        store?.saveNow(locatedVerdicts(machine, moment), moment.wallMs)
+        store?.save(locatedVerdicts(machine, moment), moment.wallMs)
       }
       isStopped = true
       driver.stop()
@@ -209,21 +212,12 @@ export function createProber(components: ProberComponents, init: ProberInit): Pr
   }
 }
 
-function openStore(
-  file: string | undefined,
-  { clock, onEvent }: ProberComponents,
-): VerdictStore | undefined {
-  if (file === undefined) return undefined
-  return createVerdictStore(file, (reason) => {
-    const subject = file
-    onEvent({
-      atMs: clock.wallMs(),
-      event: 'verdicts not kept',
-      subject,
-      from: undefined,
-      to: undefined,
-      reason,
-    })
+function openStore({ clock, onEvent, writeState }: ProberComponents): VerdictStore | undefined {
+  if (writeState === undefined) return undefined
+  return createVerdictStore(writeState, (reason) => {
+    const none = { from: undefined, to: undefined }
+    const event = 'verdicts not kept'
+    onEvent({ atMs: clock.wallMs(), event, subject: VERDICTS_FILE, ...none, reason })
   })
 }
 

@@ -52,7 +52,7 @@ export interface PrimaryInit {
   /** What a former life kept. */
   readonly returns: KeptReturns
   /** Where Node may keep compiled code, so that a worker starts sooner. */
-  readonly compileCache: string | undefined
+  readonly compileCache: () => string | undefined
 }
 
 /** How long the kernel's queues are still emptied when a socket is given up. */
@@ -80,7 +80,7 @@ export class Primary {
   readonly #returns: Returns
   readonly #steps: DeadlineDriver
   readonly #timers = new Set<NodeJS.Timeout>()
-  readonly #workerEnvironment: Readonly<Record<string, string>>
+  readonly #compileCache: () => string | undefined
   #setup: Setup
   #overrides: Overrides
   #isStopping = false
@@ -111,8 +111,7 @@ export class Primary {
       args: [],
       serialization: 'advanced',
     })
-    this.#workerEnvironment =
-      init.compileCache === undefined ? {} : { NODE_COMPILE_CACHE: init.compileCache }
+    this.#compileCache = init.compileCache
     for (const group of this.#openGroups(init.setup)) this.#groups.set(group.name, group)
     // The right to low ports stays here, for a reload's; workers have none.
     dropAmbientCapabilities()
@@ -252,9 +251,11 @@ export class Primary {
 
   #fork(index: number): void {
     const { clock } = this.#components
+    const compileCache = this.#compileCache()
+    const environment = compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }
     const worker = new WorkerProcess(
       index,
-      { ms: clock.now(), wallMs: clock.wallMs(), environment: this.#workerEnvironment },
+      { ms: clock.now(), wallMs: clock.wallMs(), environment },
       {
         onMessage: (from, message) => {
           this.#receive(from, message)

@@ -1,34 +1,113 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Test } from 'tap'
 import { openStateFolder } from '../../../common/runtime/state-folder.ts'
+import type { StateBounds } from '../../../common/runtime/state-folder.ts'
 
-void t.test('a folder is made, and what is written is read again', (t) => {
+function open(t: Test, path: string, bounds?: StateBounds) {
+  const folder = openStateFolder(path, bounds)
+  t.teardown(() => folder.close())
+  return folder
+}
+
+/** A pipe without a writer: who reads it hangs, and all that comes after. */
+function hang(t: Test, bounds: StateBounds) {
+  const path = t.testdir({})
+  const pipe = join(path, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const folder = open(t, path, bounds)
+  const hung = folder.read('pipe')
+  const answer = async (): Promise<void> => {
+    try {
+      closeSync(openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK))
+    } catch {
+      // Nobody reads it yet.
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      await answer()
+    }
+  }
+  t.teardown(() => {
+    rmSync(pipe, { force: true })
+  })
+  return { path, folder, hung, answer }
+}
+
+void t.test('a folder is made, and what is written is read again', async (t) => {
   const path = join(t.testdir({}), 'a', 'b')
-  const folder = openStateFolder(path)
-  t.equal(folder.readJson('x.json'), undefined)
-  folder.writeJson('x.json', { value: 1 })
-  t.strictSame(openStateFolder(path).readJson('x.json'), { value: 1 })
-  t.end()
+  const folder = open(t, path)
+  t.equal(await folder.readJson('x.json'), undefined)
+  await folder.writeJson('x.json', { value: 1 })
+  t.strictSame(await open(t, path).readJson('x.json'), { value: 1 })
+  await folder.write('tables/one', Uint8Array.of(1, 2, 3))
+  t.strictSame([...readFileSync(join(path, 'tables', 'one'))], [1, 2, 3])
+  t.strictSame(await folder.list('tables'), ['one'], 'no draft is left')
+  await folder.remove('tables/one')
+  t.strictSame(await folder.list('tables'), [])
+  t.strictSame(await folder.list('none'), [])
 })
 
-void t.test('what cannot be written is remembered, until it can', (t) => {
+void t.test('what cannot be written or read is refused, until it can', async (t) => {
   const path = join(t.testdir({ taken: '' }), 'taken')
-  const folder = openStateFolder(path)
-  t.throws(
-    () => {
-      folder.writeJson('x.json', { value: 1 })
-    },
-    {
-      code: 'STATE_FOLDER_UNUSABLE',
-      message: /^Cannot write in the state folder .*\/taken \(admin/,
-    },
-  )
-  t.strictSame(folder.readJson('x.json'), { value: 1 })
+  const folder = open(t, path)
+  await t.rejects(folder.writeJson('x.json', { value: 1 }), {
+    code: 'STATE_FOLDER_UNUSABLE',
+    message: /^Cannot write in the state folder .*\/taken \(admin\.state\): ENOTDIR/,
+  })
+  t.equal(await folder.read('x.json'), undefined)
   rmSync(path)
-  folder.writeJson('x.json', { value: 2 })
+  await folder.writeJson('x.json', { value: 2 })
   t.match(readFileSync(join(path, 'x.json'), 'utf8'), /"value": 2/)
-  writeFileSync(join(path, 'x.json'), '3')
-  t.equal(folder.readJson('x.json'), 3, 'the file counts again')
-  t.end()
+  mkdirSync(join(path, 'y.json'))
+  await t.rejects(folder.read('y.json'), { message: /^Cannot read in the state folder .*EISDIR/ })
+  await folder.write('z.json', '{')
+  t.equal(await folder.readJson('z.json'), undefined, 'no JSON')
+  await t.rejects(folder.makeFolder('z.json'), { message: /EEXIST/ })
+})
+
+void t.test('a disk that does not answer is told, and what waits for it is kept', async (t) => {
+  const { path, folder, hung, answer } = hang(t, { readMs: 50, writeMs: 40 })
+  const message = /^Cannot write in the state folder .* \(admin\.state\): it has not answered for/
+  await t.rejects(folder.write('x.json', '1'), { code: 'STATE_FOLDER_UNUSABLE', message })
+  await t.rejects(hung, { message: /^Cannot read .*: it has not answered for 0\.05 s$/ })
+  t.equal(folder.isAnswering, false)
+  await t.rejects(folder.write('x.json', '2'), { message })
+  t.strictSame(readdirSync(path), ['pipe'])
+  await answer()
+  await folder.write('y.json', '')
+  t.equal(folder.isAnswering, true)
+  t.equal(readFileSync(join(path, 'x.json'), 'utf8'), '2', 'the newest')
+})
+
+void t.test('an older write that is replaced is answered with the newer one', async (t) => {
+  const { path, folder, hung, answer } = hang(t, { readMs: 10_000, writeMs: 10_000 })
+  const older = folder.write('x.json', '1')
+  const newer = folder.write('x.json', '2')
+  await answer()
+  await older
+  t.equal(readFileSync(join(path, 'x.json'), 'utf8'), '2')
+  await Promise.all([newer, hung])
+})
+
+void t.test('who closes waits for what is under way, but not for ever', async (t) => {
+  const path = t.testdir({})
+  const folder = open(t, path)
+  const written = folder.write('x.json', '1')
+  await folder.close()
+  t.equal(readFileSync(join(path, 'x.json'), 'utf8'), '1')
+  await written
+  await t.rejects(folder.write('x.json', '2'), { message: /the service is stopping$/ })
+  const { folder: other, hung, answer } = hang(t, { readMs: 50, writeMs: 40 })
+  await t.rejects(hung)
+  await other.close()
+  await answer()
 })

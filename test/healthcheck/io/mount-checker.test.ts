@@ -19,11 +19,10 @@ import type { EdgeEvent } from '../../../common/model/edge-event.ts'
 import { PROBE_FILE } from '../../../common/model/health.ts'
 import { monotonicMs } from '../../../common/net/units.ts'
 import { systemClock } from '../../../common/runtime/clock.ts'
-import { openStateFolder } from '../../../common/runtime/state-folder.ts'
 import type { MountAnswerBody } from '../../../healthcheck/core/mount-answer.ts'
 import { parseMountInfo } from '../../../healthcheck/core/mount-info.ts'
 import { createMountChecker } from '../../../healthcheck/io/mount-checker.ts'
-import type { MountChecker } from '../../../healthcheck/io/mount-checker.ts'
+import type { MountChecker, MountNotes } from '../../../healthcheck/io/mount-checker.ts'
 import { TOKEN_FILE, lookAtMount } from '../../../healthcheck/io/mount-look.ts'
 import { createMountProber } from '../../../healthcheck/io/mount-prober.ts'
 import { openMountServer } from '../../../healthcheck/io/mount-server.ts'
@@ -173,13 +172,15 @@ const config = (changes: Partial<MountcheckConfig> = {}): MountcheckConfig => ({
   ...changes,
 })
 
+const noNotes: MountNotes = { writeJson: () => Promise.resolve() }
+
 function open(
   t: Tap,
   changes: Partial<MountcheckConfig> = {},
-  notes = openStateFolder(t.testdir({})),
+  { notes = noNotes, kept }: { notes?: MountNotes; kept?: unknown } = {},
 ): MountChecker {
   const components = { clock: systemClock, onEvent: () => undefined, notes }
-  const checker = createMountChecker(components, { config: config(changes), boot: 'boot-1' })
+  const checker = createMountChecker(components, { config: config(changes), boot: 'boot-1', kept })
   t.teardown(() => {
     checker.stop()
   })
@@ -230,10 +231,13 @@ void t.test('the answer is made once, and anew when a look or a silence changes 
   const wall = 1_700_000_000_000
   let nowMs = 0
   const clock = { now: () => monotonicMs(nowMs), wallMs: () => wall + nowMs }
-  const notes = openStateFolder(t.testdir({}))
   const mounts = [mount(writable, { deadlineMs: 10, intervalMs: 20 })]
-  const components = { clock, onEvent: () => undefined, notes }
-  const checker = createMountChecker(components, { config: config({ mounts }), boot: 'b' })
+  const components = { clock, onEvent: () => undefined, notes: noNotes }
+  const checker = createMountChecker(components, {
+    config: config({ mounts }),
+    boot: 'b',
+    kept: undefined,
+  })
   t.teardown(() => {
     checker.stop()
   })
@@ -265,12 +269,15 @@ const stall = (ms: number): void => {
 }
 
 void t.test('a stall of the whole box is no silence of its mounts', async (t) => {
-  const notes = openStateFolder(t.testdir({}))
   const told: string[] = []
   const onEvent = ({ event, reason }: EdgeEvent) => told.push(`${event}: ${reason}`)
   const mounts = [mount(writable, { deadlineMs: 1000, intervalMs: 100 })]
-  const components = { clock: systemClock, onEvent, notes }
-  const checker = createMountChecker(components, { config: config({ mounts }), boot: 'b' })
+  const components = { clock: systemClock, onEvent, notes: noNotes }
+  const checker = createMountChecker(components, {
+    config: config({ mounts }),
+    boot: 'b',
+    kept: undefined,
+  })
   t.teardown(() => {
     checker.stop()
   })
@@ -378,41 +385,47 @@ void t.test('a good script that a reload adds takes nothing down while it runs',
 void t.test(
   'what was seen of a mount is known after a restart, and nothing of a damaged note',
   async (t) => {
-    const folder = openStateFolder(t.testdir({}))
-    const first = open(t, {}, folder)
+    let note: { mounts: object[] } | undefined
+    const notes = {
+      writeJson(_: string, value: unknown) {
+        note = value as { mounts: object[] }
+        return Promise.resolve()
+      },
+    }
+    const first = open(t, {}, { notes })
     const { body } = await until(first, ({ status }) => status === 'up')
     first.stop()
-    const note = folder.readJson('mounts.json') as { mounts: object[] }
     t.match(note, { version: 1, mounts: [{ path: writable, token: body.cache }] })
     const path = t.testdir({})
     const gone = { mounts: [mount(path)] }
-    const cacheWith = async (written: unknown) => {
-      folder.writeJson('mounts.json', written)
-      const checker = open(t, gone, folder)
+    const cacheWith = async (kept: unknown) => {
+      const checker = open(t, gone, { kept })
       const answered = await until(checker, ({ reason }) => reason.endsWith('is not mounted'))
       checker.stop()
       return answered.body.cache
     }
-    const mounts = note.mounts.map((one) => ({ ...one, path }))
+    const mounts = note?.mounts.map((one) => ({ ...one, path }))
     t.equal(await cacheWith({ ...note, mounts }), body.cache)
     t.equal(await cacheWith({ ...note, mounts, version: 2 }), null)
   },
 )
 
 void t.test('a state folder that cannot be written is told, and takes nothing down', async (t) => {
-  const folder = openStateFolder(t.testdir({}))
   const told: string[] = []
   let writeCount = 0
   const notes = {
-    ...folder,
     writeJson(name: string) {
       if (name === 'mounts.json') writeCount++
-      throw new Error('read-only')
+      return Promise.reject(new Error('read-only'))
     },
   }
   const onEvent = ({ event, reason }: EdgeEvent) => told.push(`${event}: ${reason}`)
   const components = { clock: systemClock, onEvent, notes }
-  const checker = createMountChecker(components, { config: config(), boot: 'boot-1' })
+  const checker = createMountChecker(components, {
+    config: config(),
+    boot: 'boot-1',
+    kept: undefined,
+  })
   t.teardown(() => {
     checker.stop()
   })

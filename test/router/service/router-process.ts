@@ -83,7 +83,11 @@ export class RouterProcess {
   /** Pids of the workers that live. */
   workers(): number[] {
     const task = `/proc/${this.pid}/task/${this.pid}/children`
-    return readFileSync(task, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+    const children = readFileSync(task, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+    // Another one keeps the state folder.
+    return children.filter((pid) =>
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('worker-entry'),
+    )
   }
 
   kill(): void {
