@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util'
 import koffi from 'koffi'
 import { CacheChooser } from '../router/core/cache-chooser.ts'
 import { tableShardMap } from '../router/core/shard-table.ts'
+import { openStateFolder } from '../common/runtime/state-folder.ts'
 import { createTableBuilder } from '../router/io/table-builder.ts'
 import type { TableFile } from '../router/io/table-builder.ts'
 import { loadShardTable, loadSlotTable } from '../router/io/table-file.ts'
@@ -32,7 +33,7 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-swap-'))
 
 const servers = Array.from({ length: 1000 }, (_, i) => ({ name: `cache-${i + 1}`, weight: 1 }))
 const weights = servers.map(({ weight }) => weight)
-const builder = createTableBuilder(folder)
+const builder = createTableBuilder({ state: openStateFolder(folder), name: '.' })
 const slots = await builder.buildSlots(servers)
 const shardsFile = join(folder, 'shards.txt')
 writeFileSync(

@@ -103,7 +103,7 @@ export class RouterService {
     await state.makeFolder(COMPILE_CACHE).catch(() => undefined)
     const overrides = overridesFor(readOverrides(kept.overrides), plan.config)
     let service: RouterService | undefined
-    const tables = createTableBuilder(state.file('tables'), (before, after, reason) => {
+    const tables = createTableBuilder({ state, name: 'tables' }, (before, after, reason) => {
       if (service === undefined) return
       service.#tell('table lost', before.file, `${reason}: written anew as ${after.file}`)
     })
@@ -259,8 +259,7 @@ export class RouterService {
     clearInterval(this.#poll)
     await this.primary.stop(this.config.router.drainDeadlineMs)
     this.prober.stop()
-    await Promise.all([this.#keepOwedOverrides(), this.state.close()])
-    await this.tables.close()
+    await Promise.all([this.#keepOwedOverrides(), this.state.close(), this.tables.close()])
   }
 
   /** Ends everything at once. */

@@ -2,9 +2,17 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
+import type { StateFolder } from '../../common/runtime/state-folder.ts'
 import type { WeightedServer } from '../core/rendezvous.ts'
 import type { ShardTableProblem } from '../core/shard-table.ts'
-import type { TableAnswer, TableFolders, TableJob, TableSource } from './table-worker.ts'
+import type {
+  TableAnswer,
+  TableFolders,
+  TableJob,
+  TableKept,
+  TableSource,
+  TableWork,
+} from './table-worker.ts'
 
 /** A table on disk, as the primary tells the workers of it. */
 export interface TableFile {
@@ -56,11 +64,18 @@ interface Written {
 }
 
 type WrittenAnswer = Extract<TableAnswer, { type: 'written' }>
+type KeepAnswer = Extract<TableAnswer, { type: 'keep' }>
 
 /** `Omit` for each member of the union. */
-type UnnumberedJob = {
-  [K in TableJob['type']]: Omit<Extract<TableJob, { type: K }>, 'id'>
-}[TableJob['type']]
+type Work = {
+  [K in TableWork['type']]: Omit<Extract<TableWork, { type: K }>, 'isReachable'>
+}[TableWork['type']]
+
+/** Where tables are kept: a folder of a state folder. */
+export interface TablePlace {
+  readonly state: StateFolder
+  readonly name: string
+}
 
 interface Pending {
   readonly resolve: (file: TableFile) => void
@@ -69,14 +84,15 @@ interface Pending {
 }
 
 /**
- * A builder that writes into `folder`, which it makes when it needs it; where that cannot be
- * written, into a folder of its own among the temporary ones, which goes with it. `onLost` hears
- * of each file that had to be written anew, with what was wrong with the one before.
+ * A builder that writes into a folder of the state folder; where that cannot be written, or does
+ * not answer in time, into one of its own among the temporary ones, which goes with it. `onLost`
+ * hears of each file that had to be written anew, with what was wrong with the one before.
  */
 export function createTableBuilder(
-  folder: string,
+  { state, name: folderName }: TablePlace,
   onLost: (before: TableFile, after: TableFile, reason: string) => void = () => undefined,
 ): TableBuilder {
+  const folder = state.file(folderName)
   let thread: Worker | undefined
   let lastId = 0
   let elsewhere: TableBuilder['elsewhere']
@@ -101,12 +117,29 @@ export function createTableBuilder(
     return table
   }
 
+  /** Why not. */
+  const write = async ({ name, bytes }: KeepAnswer): Promise<string | undefined> => {
+    try {
+      // A copy: shared memory can't be sent to another process.
+      await state.write(join(folderName, name), new Uint8Array(bytes))
+      return undefined
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
   const start = (): Worker => {
     const worker = new Worker(new URL('./table-worker.ts', import.meta.url), {
       workerData: { folder, otherFolder: elsewhere?.folder } satisfies TableFolders,
       name: 'tables',
     })
     worker.on('message', (answer: TableAnswer) => {
+      if (answer.type === 'keep') {
+        void write(answer).then((reason) => {
+          worker.postMessage({ type: 'kept', reason } satisfies TableKept)
+        })
+        return
+      }
       const job = pending.get(answer.id)
       pending.delete(answer.id)
       if (pending.size === 0) worker.unref()
@@ -133,13 +166,14 @@ export function createTableBuilder(
     return worker
   }
 
-  const run = (job: UnnumberedJob, subject: string): Promise<TableFile> =>
+  const run = (work: Work, subject: string): Promise<TableFile> =>
     new Promise((resolve, reject) => {
       thread ??= start()
       thread.ref()
       const id = ++lastId
       pending.set(id, { resolve, reject, subject })
-      thread.postMessage({ ...job, id } satisfies TableJob)
+      const { isAnswering: isReachable } = state
+      thread.postMessage({ ...work, id, isReachable } satisfies TableJob)
     })
 
   const restore = async (table: TableFile): Promise<TableFile> => {
@@ -147,6 +181,19 @@ export function createTableBuilder(
     if (known === undefined) return table
     const { table: last, source } = known
     return run({ type: 'restore', ...last, source }, `the table ${last.file} anew`)
+  }
+
+  const pruneFolder = async (
+    path: string,
+    names: readonly string[],
+    remove: (name: string) => Promise<void>,
+  ): Promise<void> => {
+    for (const name of names) {
+      const file = join(path, name)
+      const isKept =
+        !TABLE_NAME.test(name) || [...written.values()].some(({ table }) => table.file === file)
+      if (!isKept && pending.size === 0) await remove(name)
+    }
   }
 
   return {
@@ -178,16 +225,15 @@ export function createTableBuilder(
       // What is being built is not in the list yet.
       if (pending.size === 0)
         for (const digest of written.keys()) if (!digests.has(digest)) written.delete(digest)
-      const folders = elsewhere === undefined ? [folder] : [folder, elsewhere.folder]
-      for (const each of folders) {
-        for (const name of await readdir(each).catch(() => [])) {
-          const file = join(each, name)
-          const isKept =
-            !TABLE_NAME.test(name) || [...written.values()].some(({ table }) => table.file === file)
-          // One that cannot be removed does no harm.
-          if (!isKept && pending.size === 0) await rm(file, { force: true }).catch(() => undefined)
-        }
-      }
+      await pruneFolder(folder, await state.list(folderName), (name) =>
+        state.remove(join(folderName, name)),
+      )
+      if (elsewhere === undefined) return
+      const { folder: other } = elsewhere
+      await pruneFolder(other, await readdir(other).catch(() => []), (name) =>
+        // One that cannot be removed does no harm.
+        rm(join(other, name), { force: true }).catch(() => undefined),
+      )
     },
     async close() {
       const ended = thread

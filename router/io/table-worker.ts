@@ -3,7 +3,6 @@ import {
   closeSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -20,22 +19,30 @@ import type { ShardTableProblem } from '../core/shard-table.ts'
 import { buildSlotTable } from '../core/slot-table.ts'
 
 /** The builder's thread: takes one job at a time, writes the table, answers with its digest. */
-export type TableJob =
-  | { readonly id: number; readonly type: 'slots'; readonly servers: readonly WeightedServer[] }
+export type TableJob = { readonly id: number } & TableWork
+
+/** `isReachable`: the folder's disk answers; else it is not touched. */
+export type TableWork = { readonly isReachable: boolean } & (
+  | { readonly type: 'slots'; readonly servers: readonly WeightedServer[] }
   | {
-      readonly id: number
       readonly type: 'shards'
       readonly file: string
       readonly servers: readonly string[]
     }
   /** Looks whether the file still holds its table, and writes that anew where not. */
   | {
-      readonly id: number
       readonly type: 'restore'
       readonly file: string
       readonly digest: string
       readonly source: TableSource
     }
+)
+
+/** What became of a `keep`: why it could not be; undefined: it is kept. */
+export interface TableKept {
+  readonly type: 'kept'
+  readonly reason: string | undefined
+}
 
 /** What a table that was written once can be written from again. */
 export type TableSource =
@@ -61,6 +68,13 @@ export type TableAnswer =
       readonly problems: readonly ShardTableProblem[]
     }
   | { readonly id: number; readonly type: 'failed'; readonly reason: string }
+  /** To be written into the folder, by who does not hang with its disk: `TableKept` comes back. */
+  | {
+      readonly id: number
+      readonly type: 'keep'
+      readonly name: string
+      readonly bytes: Uint8Array
+    }
 
 export interface TableFolders {
   readonly folder: string
@@ -71,29 +85,43 @@ export interface TableFolders {
 const { folder, ...others } = workerData as TableFolders
 let { otherFolder } = others
 
-parentPort?.on('message', (job: TableJob) => {
-  parentPort?.postMessage(answer(job))
+let lastJob: Promise<void> = Promise.resolve()
+let onKept: (message: TableKept) => void = () => undefined
+
+parentPort?.on('message', (message: TableJob | TableKept) => {
+  if (message.type === 'kept') onKept(message)
+  else lastJob = lastJob.then(() => work(message))
 })
 
-function answer(job: TableJob): TableAnswer {
+async function work(job: TableJob): Promise<void> {
+  parentPort?.postMessage(await answer(job))
+}
+
+async function answer(job: TableJob): Promise<TableAnswer> {
   const { id } = job
   try {
     switch (job.type) {
       case 'slots':
-        return { id, type: 'written', ...write({ type: 'slots', servers: job.servers }) }
+        return written(job, await write(job, { type: 'slots', servers: job.servers }))
       case 'shards': {
         const parsed = parseShardTable(readFileSync(job.file, 'utf8'), job.servers)
         if (!parsed.ok) return { id, type: 'refused', problems: parsed.problems }
         const bytes = sharedCopy(encodeShardTable(parsed.table))
-        return { id, type: 'written', ...write({ type: 'shards', bytes }) }
+        return written(job, await write(job, { type: 'shards', bytes }))
       }
       case 'restore':
-        return { id, type: 'written', ...restore(job) }
+        return written(job, await restore(job))
     }
   } catch (cause) {
     return { id, type: 'failed', reason: (cause as Error).message }
   }
 }
+
+const written = ({ id }: TableJob, table: Written): TableAnswer => ({
+  id,
+  type: 'written',
+  ...table,
+})
 
 function sharedCopy(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
@@ -103,31 +131,39 @@ function sharedCopy(bytes: Uint8Array): Uint8Array {
 
 type Written = Omit<Extract<TableAnswer, { type: 'written' }>, 'id' | 'type'>
 
-function restore({ file, digest, source }: Extract<TableJob, { type: 'restore' }>): Written {
-  const lost = faultOf(file, digest)
+async function restore(job: Extract<TableJob, { type: 'restore' }>): Promise<Written> {
+  const { file, digest, source, isReachable } = job
+  const canBeRead = isReachable || dirname(file) !== folder
+  const lost = canBeRead ? faultOf(file, digest) : NO_ANSWER
   if (lost === undefined) return { file, digest, source }
-  return { lost, ...write(source) }
+  return { lost, ...(await write(job, source)) }
 }
 
 /** A table that is there already needs no room. One that cannot be kept still has to be used. */
-function write(source: TableSource): Written {
+async function write(job: TableJob, source: TableSource): Promise<Written> {
   const bytes =
     source.type === 'slots' ? new Uint8Array(buildSlotTable(source.servers).buffer) : source.bytes
   const digest = digestOf(bytes)
   // Named by its content: a file that a worker is about to read never changes under it.
   const name = `${digest.slice(0, 32)}.${source.type}`
   const file = join(folder, name)
-  if (faultOf(file, digest) === undefined) return { file, digest, source }
-  try {
-    mkdirSync(folder, { recursive: true })
-    writeWhole(file, bytes)
-    return { file, digest, source }
-  } catch (cause) {
-    const { message: reason } = cause as Error
-    const other = writeElsewhere(name, bytes)
-    return { file: other, digest, source, elsewhere: { folder: dirname(other), reason } }
-  }
+  if (job.isReachable && faultOf(file, digest) === undefined) return { file, digest, source }
+  const reason = job.isReachable ? await keep(job.id, name, bytes) : NO_ANSWER
+  if (reason === undefined) return { file, digest, source }
+  const other = writeElsewhere(name, bytes)
+  return { file: other, digest, source, elsewhere: { folder: dirname(other), reason } }
 }
+
+function keep(id: number, name: string, bytes: Uint8Array): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    onKept = ({ reason }) => {
+      resolve(reason)
+    }
+    parentPort?.postMessage({ id, type: 'keep', name, bytes } satisfies TableAnswer)
+  })
+}
+
+const NO_ANSWER = 'its disk does not answer'
 
 function writeElsewhere(name: string, bytes: Uint8Array): string {
   if (otherFolder === undefined || !isOurs(otherFolder))

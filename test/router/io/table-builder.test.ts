@@ -8,8 +8,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import t from 'tap'
+import type { Test } from 'tap'
+import { openStateFolder } from '../../../common/runtime/state-folder.ts'
 import { tableShardMap } from '../../../router/core/shard-table.ts'
 import { buildSlotTable } from '../../../router/core/slot-table.ts'
 import { createTableBuilder, ShardTableError } from '../../../router/io/table-builder.ts'
@@ -19,9 +21,18 @@ const servers = Array.from({ length: 5 }, (_, i) => ({ name: `cache-${i}`, weigh
 /** For what holds for any table: a quick one. */
 const one = servers.slice(0, 1)
 
+/** A builder that writes into that folder. */
+function builderIn(t: Test, folder: string, ...listener: [OnLost?]) {
+  const state = openStateFolder(dirname(folder))
+  t.teardown(() => state.close())
+  return createTableBuilder({ state, name: basename(folder) }, ...listener)
+}
+
+type OnLost = Parameters<typeof createTableBuilder>[1]
+
 void t.test('a slot table comes back from its file as it was built', async (t) => {
   const folder = join(t.testdir({}), 'tables')
-  const builder = createTableBuilder(folder)
+  const builder = builderIn(t, folder)
   t.teardown(() => builder.close())
   const built = await builder.buildSlots(servers)
   const table = await loadSlotTable(built)
@@ -36,7 +47,7 @@ void t.test('a slot table comes back from its file as it was built', async (t) =
 
 void t.test('equal servers share one table, others get their own', async (t) => {
   const folder = t.testdir({})
-  const builder = createTableBuilder(folder)
+  const builder = builderIn(t, folder)
   t.teardown(() => builder.close())
   const [first, second] = await Promise.all([builder.buildSlots(one), builder.buildSlots([...one])])
   const third = await builder.buildSlots(servers.slice(0, 2))
@@ -50,15 +61,15 @@ void t.test('equal servers share one table, others get their own', async (t) => 
 
 void t.test('pruning leaves files alone that are no tables', async (t) => {
   const folder = t.testdir({ 'notes.txt': '', [`${'a'.repeat(32)}.slots.77-1`]: '' })
-  const builder = createTableBuilder(folder)
+  const builder = builderIn(t, folder)
   await builder.prune([])
   t.strictSame(readdirSync(folder), ['notes.txt'])
-  await createTableBuilder(join(folder, 'missing')).prune([])
+  await builderIn(t, join(folder, 'missing')).prune([])
   await builder.close()
 })
 
 void t.test('a damaged table is refused, whatever the damage', async (t) => {
-  const builder = createTableBuilder(t.testdir({}))
+  const builder = builderIn(t, t.testdir({}))
   t.teardown(() => builder.close())
   const built = await builder.buildSlots(one)
   const bytes = readFileSync(built.file)
@@ -79,7 +90,7 @@ void t.test('a damaged table is refused, whatever the damage', async (t) => {
 
 void t.test('a shard table is read, or refused with every problem', async (t) => {
   const folder = t.testdir({ 'good.txt': '1-5 cache-1\n7 cache-4\n', 'bad.txt': 'x\n1 cache-9\n' })
-  const builder = createTableBuilder(join(folder, 'tables'))
+  const builder = builderIn(t, join(folder, 'tables'))
   t.teardown(() => builder.close())
   const names = servers.map(({ name }) => name)
   const shards = await loadShardTable(await builder.buildShards(join(folder, 'good.txt'), names))
@@ -99,10 +110,10 @@ void t.test('a shard table is read, or refused with every problem', async (t) =>
 
 void t.test('where the folder cannot be written, tables lie elsewhere', async (t) => {
   const folder = t.testdir({ taken: '' })
-  const builder = createTableBuilder(join(folder, 'taken'))
+  const builder = builderIn(t, join(folder, 'taken'))
   const table = await builder.buildSlots(servers)
   t.ok(await loadSlotTable(table))
-  t.match(builder.elsewhere?.reason, /^EEXIST/)
+  t.match(builder.elsewhere?.reason, /ENOTDIR/)
   const other = builder.elsewhere?.folder ?? ''
   t.strictSame(readdirSync(other), [table.file.slice(other.length + 1)])
   t.equal(statSync(other).mode & 0o777, 0o700)
@@ -115,11 +126,11 @@ void t.test('where the folder cannot be written, tables lie elsewhere', async (t
 
 void t.test('a table that cannot take its name leaves no draft', async (t) => {
   const folder = t.testdir({ good: {}, bad: {} })
-  const good = createTableBuilder(join(folder, 'good'))
+  const good = builderIn(t, join(folder, 'good'))
   const name = (await good.buildSlots(one)).file.slice(join(folder, 'good').length + 1)
   await good.close()
   mkdirSync(join(folder, 'bad', name, 'x'), { recursive: true })
-  const builder = createTableBuilder(join(folder, 'bad'))
+  const builder = builderIn(t, join(folder, 'bad'))
   t.teardown(() => builder.close())
   await builder.buildSlots(one)
   t.match(builder.elsewhere?.reason, /EISDIR|ENOTEMPTY|EEXIST/)
@@ -128,16 +139,16 @@ void t.test('a table that cannot take its name leaves no draft', async (t) => {
 
 void t.test('a table that is there already is used; a damaged one is written anew', async (t) => {
   const folder = t.testdir({})
-  const first = createTableBuilder(folder)
+  const first = builderIn(t, folder)
   const { file } = await first.buildSlots(one)
   await first.close()
   const { ino } = statSync(file)
-  const second = createTableBuilder(folder)
+  const second = builderIn(t, folder)
   t.equal((await second.buildSlots(one)).file, file)
   await second.close()
   t.equal(statSync(file).ino, ino, 'nothing was written')
   writeFileSync(file, 'junk')
-  const third = createTableBuilder(folder)
+  const third = builderIn(t, folder)
   t.ok(await loadSlotTable(await third.buildSlots(one)))
   t.equal(third.elsewhere, undefined)
   await third.close()
@@ -146,7 +157,7 @@ void t.test('a table that is there already is used; a damaged one is written ane
 void t.test('a table whose file is gone or damaged is written anew, and told', async (t) => {
   const folder = t.testdir({ 'shards.txt': '1-5 cache-1\n' })
   const lost: string[] = []
-  const builder = createTableBuilder(join(folder, 'tables'), (before, after, reason) => {
+  const builder = builderIn(t, join(folder, 'tables'), (before, after, reason) => {
     t.strictSame(after, before, 'where it was')
     lost.push(reason)
   })
@@ -182,7 +193,7 @@ void t.test('a table whose file is gone or damaged is written anew, and told', a
 void t.test('a table is restored elsewhere, and once more where that is cleaned', async (t) => {
   const folder = t.testdir({})
   const moves: { from: string; to: string }[] = []
-  const builder = createTableBuilder(join(folder, 'tables'), (before, after) => {
+  const builder = builderIn(t, join(folder, 'tables'), (before, after) => {
     moves.push({ from: before.file, to: after.file })
   })
   const first = await builder.buildSlots(one)
@@ -190,7 +201,7 @@ void t.test('a table is restored elsewhere, and once more where that is cleaned'
   writeFileSync(join(folder, 'tables'), '')
   const second = await builder.buildSlots(one)
   t.ok(await loadSlotTable(second))
-  t.match(builder.elsewhere?.reason, /^EEXIST/)
+  t.match(builder.elsewhere?.reason, /ENOTDIR/)
   const other = builder.elsewhere?.folder ?? ''
   await builder.prune([first])
   t.strictSame(await builder.restore(first), second, 'who knows the former place finds the new one')
@@ -212,9 +223,35 @@ void t.test('a table is restored elsewhere, and once more where that is cleaned'
 })
 
 void t.test('closing rejects what is under way, and a later job gets a new thread', async (t) => {
-  const builder = createTableBuilder(t.testdir({}))
+  const builder = builderIn(t, t.testdir({}))
   const under = builder.buildSlots(one)
   await Promise.all([t.rejects(under, { message: /the router is stopping/ }), builder.close()])
   t.ok((await builder.buildSlots(one)).digest)
   await builder.close()
+})
+
+void t.test('a disk that does not answer holds up nothing', async (t) => {
+  const path = t.testdir({})
+  const disk = openStateFolder(path)
+  t.teardown(() => disk.close())
+  const state = { ...disk, isAnswering: true }
+  const lost: string[] = []
+  const builder = createTableBuilder({ state, name: 'tables' }, (_before, _after, reason) => {
+    lost.push(reason)
+  })
+  t.teardown(() => builder.close())
+  const kept = await builder.buildSlots(one)
+  t.equal(dirname(kept.file), join(path, 'tables'))
+  state.write = () => Promise.reject(new Error('late'))
+  const other = await builder.buildSlots(servers.slice(0, 2))
+  t.equal(builder.elsewhere?.reason, 'late')
+  t.equal(dirname(other.file), builder.elsewhere?.folder)
+  state.isAnswering = false
+  state.write = () => new Promise(() => undefined)
+  t.equal(await builder.restore(other), other, 'what lies elsewhere is compared still')
+  const moved = await builder.restore(kept)
+  t.equal(dirname(moved.file), builder.elsewhere?.folder)
+  t.strictSame(lost, ['its disk does not answer'])
+  await loadSlotTable(moved)
+  await builder.buildSlots(servers.slice(0, 3))
 })
