@@ -55,7 +55,6 @@ const EVENTS_KEPT = 500
 const POLL_MS = 2_000
 const OVERRIDES_FILE = 'overrides.json'
 const RETURNS_FILE = 'returns.json'
-const COMPILE_CACHE = 'compile-cache'
 
 /** How long a reload waits for the first verdicts of servers that are new. */
 const FIRST_VERDICTS_MS = 2_000
@@ -99,8 +98,6 @@ export class RouterService {
     requireAccessLog(plan.config)
     const state = openStateFolder(statePath(plan.config))
     const kept = await readKept(state)
-    // What it is for, Node makes itself. A frozen disk can be read: this is how it is found out.
-    await state.makeFolder(COMPILE_CACHE).catch(() => undefined)
     const overrides = overridesFor(readOverrides(kept.overrides), plan.config)
     let service: RouterService | undefined
     const tables = createTableBuilder({ state, name: 'tables' }, (before, after, reason) => {
@@ -171,7 +168,6 @@ export class RouterService {
         overrides: parts.overrides,
         verdicts: [],
         returns: readKeptReturns(parts.kept.returns, systemClock.wallMs()),
-        compileCache: () => this.#compileCache(),
       },
     )
     this.#tls.use(config.router.listeners, parts.setup.secrets)
@@ -376,15 +372,6 @@ export class RouterService {
         this.#tell('returns not kept', RETURNS_FILE, sentence(error))
       this.#keptReturns = undefined
     }
-  }
-
-  /** Where a worker that is started now keeps what it compiles. */
-  #compileCache(): string | undefined {
-    // The unit gives one to all processes; the workers then find there what the primary compiled.
-    const given = process.env['NODE_COMPILE_CACHE']
-    if (given !== undefined) return given
-    // A worker writes there itself, and would hang with the disk.
-    return this.state.isAnswering ? this.state.file(COMPILE_CACHE) : undefined
   }
 
   /** Not a matter of `photoedge check`: the shell that it runs in has another limit. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ApplianceError } from './appliance-error.ts'
 import { createStateQueue } from './state-queue.ts'
-import type { StateAnswer, StateJob } from './state-process.ts'
+import type { StateAnswer } from './state-process.ts'
 
 /**
  * Where a service keeps what must outlive it. Files are replaced whole, or not at all, and nobody
@@ -21,8 +21,6 @@ export interface StateFolder {
   /** Resolves when it, or what was asked for after it, is kept. */
   write(name: string, content: string | Uint8Array): Promise<void>
   writeJson(name: string, value: unknown): Promise<void>
-  /** Makes a folder in it, where it is missing. */
-  makeFolder(name: string): Promise<void>
   /** What a folder in it holds; nothing of one that is missing or can't be read. */
   list(name: string): Promise<readonly string[]>
   /** A file that can't be removed stays. */
@@ -48,11 +46,6 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
   const queue = createStateQueue(path)
   const file = (name: string): string => join(path, name)
 
-  const ask = async (verb: string, job: StateJob, withinMs: number) => {
-    const answer = await queue.ask(job, withinMs)
-    if (!answer.ok) throw unusable(verb, path, answer)
-    return answer
-  }
   const read = async (name: string): Promise<string | undefined> => {
     const answer = await queue.ask({ type: 'read', file: file(name) }, bounds.readMs)
     if (answer.ok) return answer.text
@@ -60,7 +53,9 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
     throw unusable('read', path, answer)
   }
   const write = async (name: string, content: string | Uint8Array): Promise<void> => {
-    await ask('write', { type: 'write', file: file(name), content }, bounds.writeMs)
+    const job = { type: 'write', file: file(name), content } as const
+    const answer = await queue.ask(job, bounds.writeMs)
+    if (!answer.ok) throw unusable('write', path, answer)
   }
   return {
     path,
@@ -79,9 +74,6 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
     },
     write,
     writeJson: (name, value) => write(name, `${JSON.stringify(value, undefined, 2)}\n`),
-    async makeFolder(name) {
-      await ask('write', { type: 'makeFolder', path: file(name) }, bounds.writeMs)
-    },
     async list(name) {
       const answer = await queue.ask({ type: 'list', path: file(name) }, bounds.readMs)
       return (answer.ok ? answer.names : undefined) ?? []

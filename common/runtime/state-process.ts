@@ -10,7 +10,6 @@ import { dirname } from 'node:path'
 export type StateJob =
   | { readonly type: 'read'; readonly file: string }
   | { readonly type: 'write'; readonly file: string; readonly content: string | Uint8Array }
-  | { readonly type: 'makeFolder'; readonly path: string }
   | { readonly type: 'list'; readonly path: string }
   | { readonly type: 'remove'; readonly file: string }
 
@@ -46,9 +45,6 @@ async function run(job: StateJob): Promise<{ text?: string; names?: string[] }> 
     case 'write':
       await writeWhole(job.file, job.content)
       return {}
-    case 'makeFolder':
-      await makeFolder(job.path)
-      return {}
     case 'list':
       return { names: await readdir(job.path) }
     case 'remove':
@@ -63,7 +59,7 @@ async function writeWhole(file: string, content: string | Uint8Array): Promise<v
   try {
     const handle = await open(draft, 'w', 0o640).catch(async (error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      await makeFolder(dirname(file))
+      await mkdir(dirname(file), { recursive: true, mode: 0o750 })
       return open(draft, 'w', 0o640)
     })
     try {
@@ -79,8 +75,6 @@ async function writeWhole(file: string, content: string | Uint8Array): Promise<v
     throw error
   }
 }
-
-const makeFolder = (path: string): Promise<unknown> => mkdir(path, { recursive: true, mode: 0o750 })
 
 function send(message: StateMessage): void {
   // A parent that has gone meanwhile is told by 'disconnect'.

@@ -51,8 +51,6 @@ export interface PrimaryInit {
   readonly verdicts: readonly Verdict[]
   /** What a former life kept. */
   readonly returns: KeptReturns
-  /** Where Node may keep compiled code, so that a worker starts sooner. */
-  readonly compileCache: () => string | undefined
 }
 
 /** How long the kernel's queues are still emptied when a socket is given up. */
@@ -80,7 +78,6 @@ export class Primary {
   readonly #returns: Returns
   readonly #steps: DeadlineDriver
   readonly #timers = new Set<NodeJS.Timeout>()
-  readonly #compileCache: () => string | undefined
   #setup: Setup
   #overrides: Overrides
   #isStopping = false
@@ -111,7 +108,6 @@ export class Primary {
       args: [],
       serialization: 'advanced',
     })
-    this.#compileCache = init.compileCache
     for (const group of this.#openGroups(init.setup)) this.#groups.set(group.name, group)
     // The right to low ports stays here, for a reload's; workers have none.
     dropAmbientCapabilities()
@@ -251,11 +247,9 @@ export class Primary {
 
   #fork(index: number): void {
     const { clock } = this.#components
-    const compileCache = this.#compileCache()
-    const environment = compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }
     const worker = new WorkerProcess(
       index,
-      { ms: clock.now(), wallMs: clock.wallMs(), environment },
+      { ms: clock.now(), wallMs: clock.wallMs() },
       {
         onMessage: (from, message) => {
           this.#receive(from, message)

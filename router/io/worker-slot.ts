@@ -22,11 +22,10 @@ export interface WorkerProcessHooks {
   readonly onExit: (process: WorkerProcess, reason: string) => void
 }
 
-/** When it is started, by both clocks, and what its environment has besides ours. */
+/** When it is started, by both clocks. */
 export interface WorkerProcessInit {
   readonly ms: number
   readonly wallMs: number
-  readonly environment: Readonly<Record<string, string>>
 }
 
 /** One worker process from its fork to its end. */
@@ -49,7 +48,7 @@ export class WorkerProcess {
     this.index = index
     this.startedAtMs = init.ms
     this.#wallMs = init.wallMs
-    this.#worker = cluster.fork({ ...init.environment, PHOTOEDGE_WORKER: String(index + 1) })
+    this.#worker = cluster.fork({ PHOTOEDGE_WORKER: String(index + 1) })
     this.#worker.on('message', (message: WorkerMessage) => {
       hooks.onMessage(this, message)
     })
