@@ -46,7 +46,10 @@ void t.test('a router out of descriptors says so, and blames no cache', async (t
     }
   })
   const warned = await router.said('not enough open files')
-  t.match(warned.reason, /^1000 clients .* need 2100 open files, and it may have 60; raise LimitNOFILE/)
+  t.match(
+    warned.reason,
+    /^1000 clients .* need 2100 open files, and it may have 60; raise LimitNOFILE/,
+  )
   await router.said('router serves')
   const socket = join(folder, 'r.sock')
   const admin = new AdminClient(socket)
