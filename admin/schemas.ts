@@ -311,6 +311,8 @@ export const ReloadedSchema = Type.Object(
     warnings: Type.Array(Type.String()),
     /** Users that have another cache now, percent, when it was computed. */
     movedPct: Type.Optional(Type.Number()),
+    /** Of whom, in words: `the users`, or those whom a shard table names, or none does. */
+    movedOf: Type.Optional(Type.String()),
   },
   closed,
 )

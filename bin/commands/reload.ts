@@ -32,8 +32,9 @@ Example:
   },
 }
 
-function reloadedText({ generation, configFile, warnings, movedPct }: Reloaded): string[] {
-  const moved = movedPct === undefined ? '' : `; ${movedPct.toFixed(2)} % of the users moved`
+function reloadedText({ generation, configFile, warnings, movedPct, movedOf }: Reloaded): string[] {
+  const moved =
+    movedPct === undefined ? '' : `; ${movedPct.toFixed(2)} % of ${movedOf ?? 'the users'} moved`
   return [
     ...warnings.map((warning) => `warning: ${warning}`),
     `${configFile} is in use as generation ${generation}${moved}`,

@@ -1,6 +1,6 @@
 import type { Config } from '../../common/config/config.ts'
 import { movedShare } from '../../router/core/moved-share.ts'
-import type { Homes } from '../../router/core/moved-share.ts'
+import type { Homes, MovedShare } from '../../router/core/moved-share.ts'
 import { runtimeWeights } from '../../router/core/overrides.ts'
 import type { Overrides } from '../../router/core/overrides.ts'
 import type { WeightedServer } from '../../router/core/rendezvous.ts'
@@ -18,18 +18,38 @@ export interface Placing {
   readonly tables: readonly TableNote[]
 }
 
+/** How many would have another home, and of whom. */
+export interface Moved {
+  readonly pct: number
+  /** `the users`, or in more words those of them that are meant. */
+  readonly of: string
+}
+
 /**
- * The share of users, 0 to 100, who would have another home: of the group where most would move.
- * A group that is new, or gone, moves nobody.
+ * The users who would have another home: of the group where most would move. A group that is new, or
+ * gone, moves nobody.
  */
-export async function measureMoved(before: Placing, after: Placing): Promise<number> {
-  let worst = 0
+export async function measureMoved(before: Placing, after: Placing): Promise<Moved> {
+  let worst: Moved = { pct: 0, of: 'the users' }
   for (const name of Object.keys(after.config.router?.groups ?? {})) {
     if (homesKey(before, name) === homesKey(after, name)) continue
     const [was, will] = [await homesOf(before, name), await homesOf(after, name)]
-    if (was !== undefined && will !== undefined) worst = Math.max(worst, movedShare(was, will))
+    if (was === undefined || will === undefined) continue
+    const { share, users } = movedShare(was, will)
+    if (100 * share > worst.pct) worst = { pct: 100 * share, of: usersWords(users, name) }
   }
-  return worst * 100
+  return worst
+}
+
+function usersWords(users: MovedShare['users'], group: string): string {
+  switch (users) {
+    case 'all':
+      return 'the users'
+    case 'named':
+      return `the users whom a shard table of ${group} names`
+    case 'unnamed':
+      return `the users whom no shard table of ${group} names`
+  }
 }
 
 /** Equal where nobody can have moved. */

@@ -182,12 +182,13 @@ export class ServiceControl implements RouterControl {
     const result = await this.#service.reload({ isForced: force })
     if (!result.ok) return { ok: false, status: 422, problems: result.problems } as const
     await this.follow()
-    const { generation, warnings, movedPct } = result
+    const { generation, warnings, moved } = result
     const value = {
       generation,
       configFile: this.#service.file,
       warnings: [...warnings],
-      ...(movedPct !== undefined && { movedPct }),
+      movedPct: moved.pct,
+      movedOf: moved.of,
     }
     return { ok: true, value } as const
   }

@@ -26,6 +26,7 @@ import { createTableBuilder } from '../../router/io/table-builder.ts'
 import type { TableBuilder } from '../../router/io/table-builder.ts'
 import { TlsContexts } from '../../router/io/tls-contexts.ts'
 import { measureMoved } from './moved-users.ts'
+import type { Moved } from './moved-users.ts'
 import { planRouter } from './router-plan.ts'
 import type { RouterPlan } from './router-plan.ts'
 import { buildTables, poolsInUse } from './router-tables.ts'
@@ -47,7 +48,7 @@ export type ReloadResult =
       readonly ok: true
       readonly generation: number
       readonly warnings: readonly string[]
-      readonly movedPct: number | undefined
+      readonly moved: Moved
     }
   | { readonly ok: false; readonly problems: readonly string[] }
 
@@ -282,12 +283,12 @@ export class RouterService {
     const fixed = unchangeable(this.config, plan.config)
     if (fixed.length > 0) return { ok: false, problems: fixed }
     const overrides = overridesFor(this.#overrides, plan.config)
-    let movedPct: number | undefined
+    let moved: Moved
     let tables: readonly TableNote[]
     try {
       requireAccessLog(plan.config)
       tables = await buildTables(this.tables, plan.config, overrides)
-      movedPct = await measureMoved(
+      moved = await measureMoved(
         { config: this.config, overrides: this.#overrides, tables: await this.restoredTables() },
         { config: plan.config, overrides, tables },
       )
@@ -295,8 +296,8 @@ export class RouterService {
       return { ok: false, problems: [sentence(error)] }
     }
     const { maxMovedPct } = plan.config.router
-    if (!isForced && maxMovedPct !== undefined && movedPct > maxMovedPct)
-      return { ok: false, problems: [movedTooFar(movedPct, maxMovedPct)] }
+    if (!isForced && maxMovedPct !== undefined && moved.pct > maxMovedPct)
+      return { ok: false, problems: [movedTooFar(moved, maxMovedPct)] }
     const setup = { ...plan, box: this.box, generation: this.generation + 1, tables }
     await this.#checkNewServers(plan)
     try {
@@ -309,7 +310,7 @@ export class RouterService {
     for (const warning of plan.warnings) this.#log.warn({ warning }, 'configuration warning')
     this.#lookAtOpenFiles()
     this.#lookAtTables()
-    return { ok: true, generation: setup.generation, warnings: plan.warnings, movedPct }
+    return { ok: true, generation: setup.generation, warnings: plan.warnings, moved }
   }
 
   /** The old servers and the new ones are checked together, so that no new one is unknown. */
@@ -528,8 +529,8 @@ function unchangeable(before: Config, after: Config): string[] {
     .map(([key, was, is]) => `${key} changes with a restart only: it is ${was}, the file has ${is}`)
 }
 
-const movedTooFar = (movedPct: number, maxMovedPct: number): string =>
-  `It would move ${movedPct.toFixed(1)} % of the users to another cache, more than router.maxMoved (${maxMovedPct} %): photoedge reload --force does it`
+const movedTooFar = ({ pct, of }: Moved, maxMovedPct: number): string =>
+  `It would move ${pct.toFixed(1)} % of ${of} to another cache, more than router.maxMoved (${maxMovedPct} %): photoedge reload --force does it`
 
 const sentence = (error: unknown): string =>
   error instanceof Error ? error.message : String(error)

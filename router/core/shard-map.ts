@@ -1,3 +1,5 @@
+import type { NamedIds } from './named-ids.ts'
+
 /**
  * Explicit homes: which server a user's photos live on when that is written down, not hashed. It is
  * rank 0 of the user's list; the ranks after it are the slot's, as for everyone.
@@ -7,6 +9,8 @@ export interface ShardMap {
   homeOf(user: Uint8Array, length: number): number
   /** Per server, its share of the users that the map names; the sum is 1, or 0 for an empty map. */
   homeShares(serverCount: number): Float64Array
+  /** The ids that it names; undefined: every decimal id. */
+  named(): NamedIds | undefined
 }
 
 const ZERO = 0x30
@@ -25,5 +29,6 @@ export function moduloShardMap(modulo: number): ShardMap {
       return remainder
     },
     homeShares: (serverCount) => new Float64Array(serverCount).fill(1 / serverCount),
+    named: () => undefined,
   }
 }

@@ -1,3 +1,4 @@
+import { idCounts, namedIds } from './named-ids.ts'
 import type { ShardMap } from './shard-map.ts'
 
 /**
@@ -172,20 +173,14 @@ export function tableShardMap(table: ShardTable): ShardMap {
     homeShares(serverCount) {
       const counts = new Float64Array(serverCount)
       let total = 0
-      const add = (home: number, ids: number): void => {
+      idCounts(table).forEach((ids, i) => {
+        const home = table.homes[i] ?? table.longHomes[i - table.homes.length]!
         counts[home]! += ids
         total += ids
-      }
-      table.homes.forEach((home, i) => {
-        add(home, table.ends[i]! - table.starts[i]! + 1)
-      })
-      const text = new TextDecoder().decode(table.digits)
-      table.longHomes.forEach((home, i) => {
-        const [from, middle, to] = table.longOffsets.subarray(2 * i, 2 * i + 3)
-        add(home, Number(text.slice(middle, to)) - Number(text.slice(from, middle)) + 1)
       })
       return total === 0 ? counts : counts.map((ids) => ids / total)
     },
+    named: () => namedIds(table),
   }
 }
 

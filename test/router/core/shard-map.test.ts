@@ -147,6 +147,25 @@ void t.test('shares of a map are its users per server', (t) => {
   t.end()
 })
 
+void t.test('the ids that a table names are counted, and each has its place', (t) => {
+  const text = '5-7 a\n999999999999999-1000000000000001 b\n'
+  const wide = `${'9'.repeat(40)}-1${'0'.repeat(40)} c\n`
+  const ids = tableShardMap(read(text + wide)).named()
+  t.equal(ids?.count, 8)
+  t.strictSame(
+    Array.from({ length: 8 }, (_, place) => ids?.at(place)),
+    [
+      ...['5', '6', '7', '999999999999999', '1000000000000000', '1000000000000001'],
+      ...['9'.repeat(40), `1${'0'.repeat(40)}`],
+    ],
+  )
+  const all = tableShardMap(read(`0-${'9'.repeat(400)} a`)).named()
+  t.ok(Number.isFinite(all?.count))
+  t.match(all?.at(all.count / 2), /^\d{290}$/)
+  t.equal(moduloShardMap(4).named(), undefined)
+  t.end()
+})
+
 void t.test('a table survives its way through bytes', (t) => {
   const table = read('1-5 a\n7 b\n9 c\n20000000000000000-30000000000000000 c\n')
   const bytes = encodeShardTable(table)

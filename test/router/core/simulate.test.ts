@@ -118,15 +118,15 @@ void t.test(
   'a configuration that changes nothing moves nobody, one that renames all moves all',
   (t) => {
     const before = placementOf([1, 1, 1])
-    t.equal(movedShare(before, before), 0)
+    t.strictSame(movedShare(before, before), { share: 0, users: 'all' })
     const servers = before.servers.map(({ name, weight }) => ({ name: `new-${name}`, weight }))
-    t.equal(movedShare(before, { servers, shards: undefined, table: tableOf(servers) }), 1)
+    t.equal(movedShare(before, { servers, shards: undefined, table: tableOf(servers) }).share, 1)
     t.end()
   },
 )
 
 void t.test('a fourth cache moves a quarter of the users', (t) => {
-  near(t, movedShare(placementOf([1, 1, 1]), placementOf([1, 1, 1, 1])), 0.25, 0.01)
+  near(t, movedShare(placementOf([1, 1, 1]), placementOf([1, 1, 1, 1])).share, 0.25, 0.01)
   t.end()
 })
 
@@ -134,25 +134,103 @@ void t.test('listed in another order the same caches move nobody', (t) => {
   const servers = named([1, 2, 3])
   const turned = servers.toReversed()
   const before = { servers, shards: undefined, table: tableOf(servers) }
-  t.equal(movedShare(before, { ...before, servers: turned, table: tableOf(turned) }), 0)
+  t.equal(movedShare(before, { ...before, servers: turned, table: tableOf(turned) }).share, 0)
   t.end()
 })
 
 void t.test('another modulo moves what it moves', (t) => {
   const shards = (modulo: number): Placement =>
     placementOf(new Array<number>(modulo).fill(1), { shards: moduloShardMap(modulo) })
-  t.equal(movedShare(shards(4), shards(4)), 0)
+  t.equal(movedShare(shards(4), shards(4)).share, 0)
   // Ids that agree modulo 4 and modulo 5: 4 of 20.
-  near(t, movedShare(shards(4), shards(5)), 0.8, 0.005)
+  t.equal(movedShare(shards(4), shards(5)).users, 'all')
+  near(t, movedShare(shards(4), shards(5)).share, 0.8, 0.005)
   t.end()
 })
 
+const withTable = (placement: Placement, text: string): Placement => {
+  const parsed = parseShardTable(
+    text,
+    placement.servers.map(({ name }) => name),
+  )
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
+  return { ...placement, shards: tableShardMap(parsed.table) }
+}
+
 void t.test('a table file in place of the hash moves the users it names', (t) => {
-  const parsed = parseShardTable('0-499999999 cache-0', ['cache-0', 'cache-1'])
-  if (!parsed.ok) return void t.fail()
   const before = placementOf([1, 1])
-  const after = { ...before, shards: tableShardMap(parsed.table) }
-  // Of the first 50,000 ids half move, of the others a quarter.
-  near(t, movedShare(before, after), 0.375, 0.01)
+  const after = withTable(before, '0-499999999 cache-0')
+  for (const [was, is] of [
+    [before, after],
+    [after, before],
+  ] as const) {
+    const { share, users } = movedShare(was, is)
+    near(t, share, 0.5, 0.01)
+    t.equal(users, 'named')
+  }
+  t.end()
+})
+
+const lines = (cacheOf: (line: number) => string, idOf = (line: number) => `${line}`): string =>
+  Array.from({ length: 10 }, (_, i) => {
+    return `${idOf(i + 10)}000000-${idOf(i + 10)}999999 ${cacheOf(i)}`
+  }).join('\n')
+
+void t.test(
+  'where a table is changed, the users it names are looked at, whatever their ids',
+  (t) => {
+    const base = placementOf([1, 1, 1])
+    const moved = (before: string, after: string): number => {
+      const { share, users } = movedShare(withTable(base, before), withTable(base, after))
+      if (share > 0) t.equal(users, 'named')
+      return share
+    }
+    const far = (line: number): string => `77700011122233344455${line}`
+    for (const idOf of [undefined, far]) {
+      const was = lines((i) => `cache-${i % 3}`, idOf)
+      t.equal(moved(was, was), 0)
+      t.equal(
+        moved(
+          was,
+          lines((i) => `cache-${(i + 1) % 3}`, idOf),
+        ),
+        1,
+      )
+      const three = lines((i) => `cache-${(i < 3 ? i + 1 : i) % 3}`, idOf)
+      near(t, moved(was, three), 0.3, 0.01)
+    }
+    t.equal(moved('1-10 cache-0', '1-5 cache-0\n6-10 cache-1'), 0.5)
+    near(
+      t,
+      moved(
+        '1-10 cache-0',
+        lines(() => 'cache-0'),
+      ),
+      2 / 3,
+      0.01,
+    )
+    near(
+      t,
+      moved(
+        lines(() => 'cache-0'),
+        '1-10 cache-0',
+      ),
+      2 / 3,
+      0.01,
+    )
+    t.end()
+  },
+)
+
+void t.test('a table does not hide that those beyond it move', (t) => {
+  const before = withTable(placementOf([1, 1, 1, 1]), '1-10 cache-0')
+  const after = withTable(placementOf([1, 1, 1, 1, 1]), '1-10 cache-0')
+  const { share, users } = movedShare(before, after)
+  near(t, share, 0.2, 0.01)
+  t.equal(users, 'unnamed')
+  const numbered = { ...placementOf([1, 1, 1, 1]), shards: moduloShardMap(4) }
+  const agreeing = withTable(placementOf([1, 1, 1, 1]), '4 cache-0')
+  t.equal(movedShare(numbered, agreeing).users, 'all')
+  near(t, movedShare(numbered, agreeing).share, 0.75, 0.01)
   t.end()
 })

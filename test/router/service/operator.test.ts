@@ -266,3 +266,24 @@ void t.test(
     t.equal((await admin.reload({})).generation, 4, 'who moves nobody needs no force')
   },
 )
+
+void t.test('a shard table that moves the users whom it names needs force', async (t) => {
+  const init = { maxMoved: '10%', shards: 'shards.txt' }
+  const { start, folder, write } = await setUp(t, init)
+  const shards = (cacheOf: (line: number) => number): void => {
+    const lines = Array.from({ length: 10 }, (_, i) => `${i + 10}000000-${i + 10}999999`)
+    const text = lines.map((range, i) => `${range} c${1 + (cacheOf(i) % 3)}`).join('\n')
+    writeFileSync(join(folder, 'shards.txt'), text)
+  }
+  shards((i) => i)
+  write()
+  const { admin } = await start()
+  shards((i) => i + 1)
+  await t.rejects(admin.reload({}), {
+    message:
+      /^It would move 100\.0 % of the users whom a shard table of photos names to another cache, more than router\.maxMoved \(10 %\): photoedge reload --force does it$/,
+  })
+  const forced = { movedPct: 100, movedOf: 'the users whom a shard table of photos names' }
+  t.match(await admin.reload({ force: true }), forced)
+  t.match(await admin.reload({}), { movedPct: 0, movedOf: 'the users' })
+})

@@ -141,6 +141,8 @@ export interface ConfigInit {
   /** More caches than the one of `cachePort`: their names, ports and weights. */
   readonly others?: readonly string[]
   readonly maxMoved?: string
+  /** A shard table's file, beside the configuration. */
+  readonly shards?: string
   readonly maxConnections?: number
 }
 
@@ -148,6 +150,7 @@ export function writeConfig(folder: string, init: ConfigInit): string {
   const file = join(folder, 'router.yaml')
   const { cachePort, ports, tlsPort, workers = 1, drainDeadline = '10s' } = init
   const servers = [`c1: "127.0.0.1:${cachePort}"`, ...(init.others ?? [])]
+  const shards = init.shards === undefined ? '' : `, shards: { table: ${init.shards} }`
   const most = init.maxConnections ?? 'off'
   const listen = ports.map(
     (port) => `    - { address: 127.0.0.1:${port}, maxConnections: ${most} }`,
@@ -170,7 +173,7 @@ router:
   accessLog: { format: "off" }
   listen:
 ${listen.join('\n')}
-  groups: { photos: { user: "/u/{user}/{photo}", pool: caches } }
+  groups: { photos: { user: "/u/{user}/{photo}", pool: caches${shards} } }
   routes: [{ path: "/u/*", group: photos }]
 admin: { socket: ./r.sock, http: off }
 `,
