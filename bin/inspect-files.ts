@@ -116,7 +116,10 @@ function shardFaults(text: string, pool: Pool | undefined): readonly string[] {
     text,
     pool.servers.map((server) => server.name),
   )
-  return parsed.ok ? [] : parsed.problems.map(({ line, message }) => `line ${line}: ${message}`)
+  if (parsed.ok) return []
+  return parsed.problems.map(({ line, message }) =>
+    line === undefined ? message : `line ${line}: ${message}`,
+  )
 }
 
 /** A path is shown whole, however long. */

@@ -5,7 +5,7 @@ import { forBox } from '../common/config/for-box.ts'
 import { quote } from '../common/config/problem.ts'
 import { ApplianceError } from '../common/runtime/appliance-error.ts'
 import { loadConfigFile } from '../common/runtime/config-file.ts'
-import { parseShardTable, tableShardMap } from '../router/core/shard-table.ts'
+import { parseShardTable, shardProblemText, tableShardMap } from '../router/core/shard-table.ts'
 import type { ShardMap } from '../router/core/shard-map.ts'
 import type { Standing, StandingOf } from '../router/core/standing.ts'
 
@@ -48,9 +48,7 @@ function readShardTables({ router, pools }: Config): Map<string, ShardMap> {
     const servers = pools[pool]?.servers.map((server) => server.name) ?? []
     const parsed = parseShardTable(readText(shards.file), servers)
     if (!parsed.ok)
-      throw refused(
-        parsed.problems.map(({ line, message }) => `${shards.file}:${line}: ${message}`),
-      )
+      throw refused(parsed.problems.map((problem) => shardProblemText(shards.file, problem)))
     tables.set(name, tableShardMap(parsed.table))
   }
   return tables

@@ -24,9 +24,10 @@ export interface ShardTable {
   readonly digits: Uint8Array
 }
 
-/** What is wrong with a shard table's file; `line` counts from 1. */
+/** What is wrong with a shard table's file. */
 export interface ShardTableProblem {
-  readonly line: number
+  /** From 1; undefined: it is the whole file. */
+  readonly line?: number
   readonly message: string
 }
 
@@ -42,6 +43,8 @@ const LINE = /^(\d+)(?:-(\d+))?[ \t]+(\S+)$/
 const MAX_PROBLEMS = 100
 const MAX_BUCKETS = 262_144
 
+type LineProblem = Required<ShardTableProblem>
+
 interface Range {
   readonly from: string
   readonly to: string
@@ -49,10 +52,13 @@ interface Range {
   readonly line: number
 }
 
+/** Most likely an export that failed; who wants everybody hashed leaves `shards` out. */
+const NAMES_NOBODY = 'it names no user'
+
 /** Reads a shard table's text; `servers` are the pool's names as listed. All problems at once. */
 export function parseShardTable(text: string, servers: readonly string[]): ParsedShardTable {
   const indices = new Map(servers.map((name, index) => [name, index]))
-  const problems: ShardTableProblem[] = []
+  const problems: LineProblem[] = []
   const ranges: Range[] = []
   let line = 0
   for (const written of text.split('\n')) {
@@ -63,6 +69,8 @@ export function parseShardTable(text: string, servers: readonly string[]): Parse
     if ('message' in range) problems.push(range)
     else ranges.push(range)
   }
+  if (ranges.length === 0 && problems.length === 0)
+    return { ok: false, problems: [{ message: NAMES_NOBODY }] }
   ranges.sort((a, b) => compareIds(a.from, b.from))
   let widest: Range | undefined
   for (const range of ranges) {
@@ -78,11 +86,15 @@ export function parseShardTable(text: string, servers: readonly string[]): Parse
   return { ok: false, problems: shorten(problems) }
 }
 
+/** Where and what, for one line of text. */
+export const shardProblemText = (file: string, { line, message }: ShardTableProblem): string =>
+  `${file}${line === undefined ? '' : `:${line}`}: ${message}`
+
 function parseLine(
   content: string,
   line: number,
   indices: ReadonlyMap<string, number>,
-): Range | ShardTableProblem {
+): Range | LineProblem {
   const match = LINE.exec(content)
   if (match === null)
     return { line, message: `"${content}" is neither "from-to cache" nor "id cache"` }
@@ -104,7 +116,7 @@ const compareIds = (a: string, b: string): number =>
 
 const spanText = ({ from, to }: Range): string => (from === to ? from : `${from}-${to}`)
 
-function shorten(problems: readonly ShardTableProblem[]): readonly ShardTableProblem[] {
+function shorten(problems: readonly LineProblem[]): readonly ShardTableProblem[] {
   if (problems.length <= MAX_PROBLEMS) return problems
   const rest = problems.length - MAX_PROBLEMS
   const { line } = problems[MAX_PROBLEMS]!

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import type { StateFolder } from '../../common/runtime/state-folder.ts'
 import type { WeightedServer } from '../core/rendezvous.ts'
+import { shardProblemText } from '../core/shard-table.ts'
 import type { ShardTableProblem } from '../core/shard-table.ts'
 import type {
   TableAnswer,
@@ -26,7 +27,7 @@ export class ShardTableError extends ApplianceError {
   readonly problems: readonly ShardTableProblem[]
 
   constructor(file: string, problems: readonly ShardTableProblem[]) {
-    const lines = problems.map(({ line, message }) => `${file}:${line}: ${message}`)
+    const lines = problems.map((problem) => shardProblemText(file, problem))
     super('RTR_SHARD_TABLE_INVALID', lines.join('\n'))
     this.problems = problems
   }

@@ -191,6 +191,11 @@ router:
     /edge\.yaml:6:\d+: The file "[^"]*tickets\.key" is no use: line 1 is not 48 bytes in base64/,
   )
   t.match(stderr, /edge\.yaml:7:\d+: The file "[^"]*shards\.txt" is no use: line /)
+  writeFileSync(`${folder}/shards.txt`, '')
+  t.match(
+    (await photoedge('check', '-c', `${folder}/edge.yaml`)).stderr,
+    /edge\.yaml:7:\d+: The file "[^"]*shards\.txt" is no use: it names no user$/m,
+  )
   writeFileSync(`${folder}/shards.txt`, '1-5 c0\n6 c1\n')
   writeFileSync(`${folder}/tickets.key`, `${'A'.repeat(64)}\n`)
   t.equal((await photoedge('check', '-c', `${folder}/edge.yaml`, '--box', 'r')).code, 0)

@@ -117,6 +117,15 @@ void t.test('every problem of a table file is named with its line', (t) => {
   t.end()
 })
 
+void t.test('a table that names nobody is refused: an export has failed', (t) => {
+  for (const text of ['', '\n# nobody\n \n'])
+    t.strictSame(parseShardTable(text, ['a']), {
+      ok: false,
+      problems: [{ message: 'it names no user' }],
+    })
+  t.end()
+})
+
 void t.test('an overlap with a wide range is found behind a narrow one', (t) => {
   const parsed = parseShardTable('1-100 a\n2-3 b\n50 c', ['a', 'b', 'c'])
   t.strictSame(parsed, {
@@ -143,7 +152,6 @@ void t.test('shares of a map are its users per server', (t) => {
   t.strictSame([...tableShardMap(table).homeShares(3)], [0.75, 0.25, 0])
   const long = read('1000000000000000-1000000000000002 c\n7 b')
   t.strictSame([...tableShardMap(long).homeShares(3)], [0, 0.25, 0.75])
-  t.strictSame([...tableShardMap(read('')).homeShares(2)], [0, 0])
   t.end()
 })
 

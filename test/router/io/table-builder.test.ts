@@ -102,6 +102,11 @@ void t.test('a shard table is read, or refused with every problem', async (t) =>
     `${folder}/bad.txt:1: "x" is neither "from-to cache" nor "id cache"\n` +
       `${folder}/bad.txt:2: the pool has no server "cache-9"`,
   )
+  writeFileSync(join(folder, 'bad.txt'), '# nobody\n')
+  await t.rejects(builder.buildShards(join(folder, 'bad.txt'), names), {
+    code: 'RTR_SHARD_TABLE_INVALID',
+    message: `${folder}/bad.txt: it names no user`,
+  })
   await t.rejects(builder.buildShards(join(folder, 'none.txt'), names), {
     code: 'RTR_TABLE_FAILED',
     message: /Cannot build .*none.txt: ENOENT/,

@@ -286,4 +286,6 @@ void t.test('a shard table that moves the users whom it names needs force', asyn
   const forced = { movedPct: 100, movedOf: 'the users whom a shard table of photos names' }
   t.match(await admin.reload({ force: true }), forced)
   t.match(await admin.reload({}), { movedPct: 0, movedOf: 'the users' })
+  writeFileSync(join(folder, 'shards.txt'), '')
+  await t.rejects(admin.reload({ force: true }), { message: /shards\.txt.* it names no user$/ })
 })
