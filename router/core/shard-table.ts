@@ -1,4 +1,5 @@
 import { idCounts, namedIds } from './named-ids.ts'
+import { quoted } from './quoted.ts'
 import type { ShardMap } from './shard-map.ts'
 
 /**
@@ -97,14 +98,14 @@ function parseLine(
 ): Range | LineProblem {
   const match = LINE.exec(content)
   if (match === null)
-    return { line, message: `"${content}" is neither "from-to cache" nor "id cache"` }
+    return { line, message: `${quoted(content)} is neither "from-to cache" nor "id cache"` }
   const name = match[3]!
   const from = significant(match[1]!)
   const to = significant(match[2] ?? from)
   const home = indices.get(name)
-  if (home === undefined) return { line, message: `the pool has no server "${name}"` }
+  if (home === undefined) return { line, message: `the pool has no server ${quoted(name)}` }
   if (compareIds(from, to) > 0)
-    return { line, message: `the range ${from}-${to} ends before it starts` }
+    return { line, message: `the range ${idText(from)}-${idText(to)} ends before it starts` }
   return { from, to, home, line }
 }
 
@@ -114,7 +115,11 @@ const significant = (digits: string): string => digits.replace(/^0+(?=.)/, '')
 const compareIds = (a: string, b: string): number =>
   a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
 
-const spanText = ({ from, to }: Range): string => (from === to ? from : `${from}-${to}`)
+/** No id that anybody has is as long. */
+const idText = (id: string): string => (id.length > 80 ? `${id.slice(0, 77)}...` : id)
+
+const spanText = ({ from, to }: Range): string =>
+  from === to ? idText(from) : `${idText(from)}-${idText(to)}`
 
 function shorten(problems: readonly LineProblem[]): readonly ShardTableProblem[] {
   if (problems.length <= MAX_PROBLEMS) return problems

@@ -117,6 +117,23 @@ void t.test('every problem of a table file is named with its line', (t) => {
   t.end()
 })
 
+void t.test('a wrong line is told short and printable, whatever it holds', (t) => {
+  const nines = '9'.repeat(5000)
+  const text = `\u001f\u008b\u0008\ufffdx\n1 ${'z\u0007'.repeat(90)}\n${nines}-1 a\n${'x'.repeat(5000)}`
+  const parsed = parseShardTable(text, ['a'])
+  if (parsed.ok) return void t.fail('accepted')
+  t.strictSame(
+    parsed.problems.map(({ message }) => message),
+    [
+      '"\\u001f\\u008b\\u0008\ufffdx" is neither "from-to cache" nor "id cache"',
+      `the pool has no server "${'z\\u0007'.repeat(38)}z..."`,
+      `the range ${'9'.repeat(77)}...-1 ends before it starts`,
+      `"${'x'.repeat(77)}..." is neither "from-to cache" nor "id cache"`,
+    ],
+  )
+  t.end()
+})
+
 void t.test('a table that names nobody is refused: an export has failed', (t) => {
   for (const text of ['', '\n# nobody\n \n'])
     t.strictSame(parseShardTable(text, ['a']), {
