@@ -205,6 +205,8 @@ export const SimulateRequestSchema = Type.Object(
     down: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 4096 }),
     /** Users to spread; only their number matters. */
     userCount: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000 })),
+    /** Of them, users whom a shard table does not name; left out: those beyond its count of ids. */
+    hashedCount: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
     /** Requests per second to spread; left out: what is measured now. */
     requestsPerSecond: Type.Optional(Type.Number({ minimum: 0 })),
   },
@@ -235,6 +237,13 @@ export const SimulatedGroupSchema = Type.Object(
     group: Type.String(),
     pool: Type.String(),
     fallback: Type.String(),
+    /** Where a shard table gives the homes: how many ids it names, and of the users, how many it does. */
+    table: Type.Optional(
+      Type.Object(
+        { idCount: Type.Number(), namedCount: Type.Number(), hashedCount: Type.Number() },
+        closed,
+      ),
+    ),
     caches: Type.Array(SimulatedCacheSchema),
     /** Users whose cache is another one afterwards. */
     usersMoved: Type.Number(),

@@ -138,7 +138,7 @@ export function explanationText(explained: Explanation, width: number): string[]
 export function simulationText(simulation: Simulation, width: number): string[] {
   return simulation.groups.flatMap((group) => [
     ...fold(
-      `group ${group.group}, pool ${group.pool}, fallback ${group.fallback}: ${simulation.down.join(', ')} down, ${simulation.userCount} users`,
+      `group ${group.group}, pool ${group.pool}, fallback ${group.fallback}: ${simulation.down.join(', ')} down, ${usersWords(simulation, group)}`,
       width,
     ),
     ...textTable(
@@ -167,6 +167,12 @@ export function simulationText(simulation: Simulation, width: number): string[] 
     ...fold(summaryOf(group), width),
     '',
   ])
+}
+
+function usersWords({ userCount }: Simulation, { table }: Simulation['groups'][number]): string {
+  if (table === undefined) return `${userCount} users`
+  const { idCount, namedCount, hashedCount } = table
+  return `${namedCount + hashedCount} users: ${namedCount} whom the table names (of its ${idCount} ids), ${hashedCount} beyond it by hash`
 }
 
 const rate = ({ rate: kind }: Simulation, value: number): string =>

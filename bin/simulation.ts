@@ -51,6 +51,7 @@ export async function simulateOutage(
         table,
         isGoingDown: (name) => down.has(overrideKey(pool.name, name)),
         userCount,
+        hashedCount: request.hashedCount,
         rate: given ?? (measured === undefined ? 0 : (name) => measured(pool.name, name)),
       }),
     )

@@ -20,6 +20,8 @@ of each cache, before and after, and the worst survivor. Nothing is changed.
 
       --down NAMES    the caches to lose: names or POOL/NAME, commas between
       --users COUNT   users to spread (default: 1000000)
+      --hashed COUNT  of them, users whom a shard table does not name
+                      (default: those beyond its count of ids)
       --rate COUNT    requests per second of all caches together
                       (default: as measured)
       --offline       by the configuration alone (-c FILE): all caches up before
@@ -33,7 +35,13 @@ Example:
 `,
   run: async (args) => {
     const options = parseOptions(args, {
-      values: { ...TARGET_VALUES, down: undefined, users: undefined, rate: undefined },
+      values: {
+        ...TARGET_VALUES,
+        down: undefined,
+        users: undefined,
+        hashed: undefined,
+        rate: undefined,
+      },
       switches: { offline: undefined, json: undefined },
     })
     const down = required(options, 'down', '--down NAMES')
@@ -41,11 +49,13 @@ Example:
       .map((name) => name.trim())
       .filter((name) => name !== '')
     if (down.length === 0) throw new UsageError('The option --down names no cache')
-    const userCount = count(options, 'users')
-    const requestsPerSecond = count(options, 'rate')
+    const userCount = count(options, 'users', 1)
+    const hashedCount = count(options, 'hashed', 0)
+    const requestsPerSecond = count(options, 'rate', 1)
     const request = {
       down,
       ...(userCount !== undefined && { userCount }),
+      ...(hashedCount !== undefined && { hashedCount }),
       ...(requestsPerSecond !== undefined && { requestsPerSecond }),
     }
     if (options.switches.has('offline')) return runOffline(options, request)
@@ -81,12 +91,12 @@ async function runOffline(
   return EXIT.ok
 }
 
-function count(options: Options, name: string): number | undefined {
+function count(options: Options, name: string, least: 0 | 1): number | undefined {
   const text = options.values[name]
   if (text === undefined) return undefined
-  if (!/^\d{1,9}$/.test(text) || Number(text) === 0)
+  if (!/^\d{1,9}$/.test(text) || Number(text) < least)
     throw new UsageError(
-      `The option --${name} wants a whole number above 0, not "${text.slice(0, 40)}"`,
+      `The option --${name} wants a whole number${least === 0 ? '' : ' above 0'}, not "${text.slice(0, 40)}"`,
     )
   return Number(text)
 }

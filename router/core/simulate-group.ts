@@ -15,6 +15,8 @@ export interface GroupOutage {
   readonly table: Uint16Array
   readonly isGoingDown: (server: string) => boolean
   readonly userCount: number
+  /** Of them, users whom a shard table does not name; undefined: those beyond its count of ids. */
+  readonly hashedCount: number | undefined
   /** Requests per second: of each cache as measured, or of all, spread by users. */
   readonly rate: ((server: string) => number) | number
 }
@@ -23,12 +25,23 @@ export interface SimulatedGroup {
   readonly group: string
   readonly pool: string
   readonly fallback: string
+  /** Where the homes are a shard table's: whom it names. */
+  readonly table?: NamedUsers
   readonly caches: SimulatedCache[]
   readonly usersMoved: number
   readonly othersMoved: number
   readonly usersLost: number
   readonly worstSurvivor?: string
   readonly maxToMean: number
+}
+
+export interface NamedUsers {
+  /** How many ids the table names. */
+  readonly idCount: number
+  /** How many of them are taken to be users. */
+  readonly namedCount: number
+  /** Users beyond the table. */
+  readonly hashedCount: number
 }
 
 export interface SimulatedCache {
@@ -45,7 +58,9 @@ export interface SimulatedCache {
 
 /** An outage of some of a group's caches in whole users and requests, as operators are shown it. */
 export function simulateGroup(outage: GroupOutage): SimulatedGroup {
-  const { group, pool, userCount, rate } = outage
+  const { group, pool, rate } = outage
+  const named = namedUsers(outage)
+  const userCount = named ? named.namedCount + named.hashedCount : outage.userCount
   const standings = pool.servers.map(({ name }) => outage.standing(pool.name, name))
   const weights = standings.map(({ weight }) => weight)
   const backup = pool.servers.findIndex(({ name }) => name === group.backup)
@@ -56,6 +71,7 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
     backup: backup < 0 ? undefined : backup,
     weights,
     table: outage.table,
+    namedShare: named && named.namedCount / userCount,
     factors: standings.map(({ state, factor, returningMs, isDrained }) =>
       state === 'up' && !isDrained ? factor * returnShare(group.rampUpMs, returningMs) : 0,
     ),
@@ -90,6 +106,7 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
     group: group.name,
     pool: pool.name,
     fallback: group.fallback,
+    ...(named && { table: named }),
     caches,
     usersMoved: users(found.moved),
     othersMoved: users(found.othersMoved),
@@ -97,4 +114,12 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
     ...(worst !== undefined && { worstSurvivor: worst.name }),
     maxToMean: found.maxToMean,
   }
+}
+
+/** No more users have an explicit home than the table has ids. */
+function namedUsers({ shards, userCount, hashedCount }: GroupOutage): NamedUsers | undefined {
+  const idCount = shards?.named()?.count
+  if (idCount === undefined) return undefined
+  const hashed = Math.min(userCount, hashedCount ?? Math.max(0, userCount - idCount))
+  return { idCount, namedCount: Math.min(userCount - hashed, idCount), hashedCount: hashed }
 }

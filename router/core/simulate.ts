@@ -10,6 +10,8 @@ export interface Placement extends CacheChooserOptions {
   readonly table: Uint16Array
   /** Share of its slots that each server serves; 0 where it is down or drained. */
   readonly factors: readonly number[]
+  /** Share of the users whom the explicit homes name, the others are hashed; undefined: all. */
+  readonly namedShare?: number | undefined
 }
 
 /** What becomes of a group's users when servers go. Users are shares of all, 0 to 1, by index. */
@@ -112,11 +114,13 @@ function chooserOf(placement: Placement, factors: readonly number[]): CacheChoos
 }
 
 /** Explicit homes with their share of the users; -1 stands for the users that are hashed. */
-function homesOf({ shards, servers }: Placement): { home: number; share: number }[] {
+function homesOf(placement: Placement): { home: number; share: number }[] {
+  const { shards, servers, namedShare = 1 } = placement
   if (shards === undefined) return [{ home: -1, share: 1 }]
-  return Array.from(shards.homeShares(servers.length), (share, home) => ({ home, share })).filter(
-    ({ share }) => share > 0,
-  )
+  const homes = Array.from(shards.homeShares(servers.length), (share, home) => {
+    return { home, share: share * namedShare }
+  })
+  return [{ home: -1, share: 1 - namedShare }, ...homes].filter(({ share }) => share > 0)
 }
 
 /** Where one home's users come from and go to, summed over the slots. */

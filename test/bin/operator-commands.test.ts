@@ -62,17 +62,20 @@ void t.test('each command asks the running router and shows its answer', async (
     stdout: '/etc/photoedge/edge.yaml is in use as generation 4\n',
   })
   t.match(await run(['explain', '/nowhere', ...at]), { code: 0, stdout: /No route matches/ })
-  t.match(await run(['simulate', '--down', 'a, b', '--users', '5', ...at, '--json']), {
-    code: 0,
-    stdout: /"down": \[/,
-  })
+  t.match(
+    await run(['simulate', '--down', 'a, b', '--users', '5', '--hashed', '0', ...at, '--json']),
+    {
+      code: 0,
+      stdout: /"down": \[/,
+    },
+  )
   t.strictSame(control.calls, [
     ['drain', { cache: 'cache-1' }],
     ['undrain', { cache: 'cache-1' }],
     ['weight', { cache: 'cache-1', weight: 2.5 }],
     ['weight', { cache: 'cache-1', weight: null }],
     ['reload', { force: true }],
-    ['simulate', { down: ['a', 'b'], userCount: 5 }],
+    ['simulate', { down: ['a', 'b'], userCount: 5, hashedCount: 0 }],
   ])
   await admin.close()
 })
@@ -123,6 +126,7 @@ void t.test('a wrong command line is exit code 2', async (t) => {
     ['simulate'],
     ['simulate', '--down', ','],
     ['simulate', '--down', 'a', '--users', '0'],
+    ['simulate', '--down', 'a', '--hashed', 'x'],
     ['simulate', '--down', 'a', '--offline'],
     ['status', '--watch', '--json'],
     ['explain'],
@@ -170,3 +174,34 @@ void t.test('simulate and explain need no router with --offline', async (t) => {
   const explained = await run(['explain', 'http://cdn/u/42/a.jpg', ...at])
   t.match(JSON.parse(explained.stdout), { user: '42', group: 'photos', cacheCount: 3 })
 })
+
+void t.test(
+  'a simulation tells whom a shard table names and takes the others to be hashed',
+  async (t) => {
+    const dir = folder(t)
+    const file = join(dir, 'edge.yaml')
+    writeFileSync(file, CONFIG.replace('pool: caches }', 'pool: caches, shards: { table: ids } }'))
+    writeFileSync(join(dir, 'ids'), '1-10 c1\n')
+    const simulate = (...more: string[]) =>
+      run(['simulate', '--down', 'c1', '--offline', '-c', file, '--box', 'router-1', ...more])
+    const text = await simulate()
+    t.match(
+      text.stdout,
+      /^group photos, .*: caches\/c1 down, 1000000 users: 10 whom the table names \(of its 10 ids\), 999990 beyond it by hash$/m,
+    )
+    t.match(text.stdout, /^33\d{4} users move /m)
+    const asked = [
+      [['--users', '12'], { namedCount: 10, hashedCount: 2 }],
+      [['--users', '4'], { namedCount: 4, hashedCount: 0 }],
+      [['--users', '4', '--hashed', '1'], { namedCount: 3, hashedCount: 1 }],
+      [['--users', '4', '--hashed', '9'], { namedCount: 0, hashedCount: 4 }],
+      [['--hashed', '0'], { namedCount: 10, hashedCount: 0 }],
+    ] as const
+    for (const [more, table] of asked) {
+      const { stdout } = await simulate(...more, '--json')
+      const { groups } = JSON.parse(stdout) as { groups: { caches: { usersBefore: number }[] }[] }
+      t.match(groups[0], { table: { idCount: 10, ...table } })
+      t.match(groups[0]?.caches[0], { usersBefore: Number }, more.join(' '))
+    }
+  },
+)

@@ -29,6 +29,15 @@ function placementOf(weights: readonly number[], more: Partial<Placement> = {}):
   return { servers, weights, table, fallback: 'spread', factors: weights.map(() => 1), ...more }
 }
 
+const withTable = (placement: Placement, text: string): Placement => {
+  const parsed = parseShardTable(
+    text,
+    placement.servers.map(({ name }) => name),
+  )
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
+  return { ...placement, shards: tableShardMap(parsed.table) }
+}
+
 const sum = (values: Float64Array): number => values.reduce((a, b) => a + b, 0)
 const near = (t: Test, value: number, wanted: number, by: number): void => {
   t.ok(Math.abs(value - wanted) <= by, `${value} is within ${by} of ${wanted}`)
@@ -98,6 +107,16 @@ void t.test('a single backup takes all, and its own users have nobody', (t) => {
   t.end()
 })
 
+void t.test('users whom the explicit homes do not name are hashed', (t) => {
+  const placement = { ...withTable(placementOf([1, 1, 1, 1]), '1-10 cache-0'), namedShare: 0.2 }
+  const { usersBefore, shareOfLost, moved } = simulate(placement, new Set([0]))
+  near(t, usersBefore[0]!, 0.4, 0.01)
+  near(t, usersBefore[1]!, 0.2, 0.01)
+  near(t, moved, 0.4, 0.01)
+  near(t, shareOfLost[1]!, 1 / 3, 0.01)
+  t.end()
+})
+
 void t.test('scatter takes turns', (t) => {
   const result = simulate(placementOf([1, 1, 1], { fallback: 'scatter' }), new Set([0]))
   near(t, result.shareOfLost[1]!, 0.5, 1e-4)
@@ -147,15 +166,6 @@ void t.test('another modulo moves what it moves', (t) => {
   near(t, movedShare(shards(4), shards(5)).share, 0.8, 0.005)
   t.end()
 })
-
-const withTable = (placement: Placement, text: string): Placement => {
-  const parsed = parseShardTable(
-    text,
-    placement.servers.map(({ name }) => name),
-  )
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
-  return { ...placement, shards: tableShardMap(parsed.table) }
-}
 
 void t.test('a table file in place of the hash moves the users it names', (t) => {
   const before = placementOf([1, 1])
