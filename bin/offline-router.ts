@@ -6,6 +6,7 @@ import { quote } from '../common/config/problem.ts'
 import { ApplianceError } from '../common/runtime/appliance-error.ts'
 import { loadConfigFile } from '../common/runtime/config-file.ts'
 import { parseShardTable, shardProblemText, tableShardMap } from '../router/core/shard-table.ts'
+import type { ReadyWorkers } from '../router/core/explain.ts'
 import type { ShardMap } from '../router/core/shard-map.ts'
 import type { Standing, StandingOf } from '../router/core/standing.ts'
 
@@ -14,6 +15,7 @@ export interface OfflineRouter {
   readonly config: Config
   readonly standing: StandingOf
   readonly shardTables: ReadonlyMap<string, ShardMap>
+  readonly workers: ReadyWorkers
 }
 
 /** Reads it; an `ApplianceError` has every problem, each on its line. */
@@ -25,7 +27,8 @@ export function readOfflineRouter(file: string, boxName: string | undefined): Of
   if (box === undefined || !routers.includes(box))
     throw refused([`${file}: There is no router ${quote(box ?? '')} in it`])
   const config = forBox(loaded.config, box, 'router')
-  return { config, standing: allUp(config), shardTables: readShardTables(config) }
+  const workers = { ready: [], count: config.router?.workers ?? 0 }
+  return { config, standing: allUp(config), shardTables: readShardTables(config), workers }
 }
 
 function allUp({ pools }: Config): StandingOf {

@@ -140,8 +140,15 @@ export class ServiceControl implements RouterControl {
   }
 
   explain({ url, header }: { readonly url: string; readonly header?: string }) {
-    const { config } = this.#service
-    const state = { config, standing: this.#standings(), shardTables: this.#shards.maps }
+    const { config, primary } = this.#service
+    const views = primary.workers().filter(({ state }) => state === 'ready')
+    const workers = { ready: views.map(({ worker }) => worker), count: config.router.workers }
+    const state = {
+      config,
+      standing: this.#standings(),
+      shardTables: this.#shards.maps,
+      workers,
+    }
     return { ok: true, value: explainUrl(state, url, header) } as const
   }
 

@@ -1,12 +1,12 @@
 import type { Config, GroupConfig, Pool } from '../../common/config/config.ts'
 import { explainChoice } from './explain.ts'
-import type { ExplainedServer, ServerStanding } from './explain.ts'
+import type { ExplainedServer, ReadyWorkers, ServerStanding } from './explain.ts'
 import { PARSE } from './field-section.ts'
 import { RequestHead } from './request-head.ts'
 import { returnShare } from './returns.ts'
 import { compileRoutes } from './routes.ts'
 import type { ShardMap } from './shard-map.ts'
-import { chooserOf, shardMapOf } from './standing.ts'
+import { chooserOf, hasPortCheck, shardMapOf } from './standing.ts'
 import type { Standing, StandingOf } from './standing.ts'
 import { spellingFault } from './target.ts'
 import { compileUserPattern, copySpan, createUserBytes } from './user-pattern.ts'
@@ -37,6 +37,7 @@ export interface ExplainState {
   readonly standing: StandingOf
   /** Of the groups whose shards are a table, by group. */
   readonly shardTables: ReadonlyMap<string, ShardMap>
+  readonly workers: ReadyWorkers
 }
 
 /** More caches than this are not listed. */
@@ -133,7 +134,7 @@ function inGroup(state: ExplainState, name: string, request: Request): InGroup {
   const shards = shardMapOf(group, state.shardTables)
   const chooser = chooserOf(group, pool, state.standing, { shards })
   chooser.locate(user.bytes, user.length)
-  const explained = explainChoice(chooser, standings(state, pool, group), user)
+  const explained = explainChoice(chooser, standings(state, pool, group), user, state.workers)
   return {
     group: name,
     pool: pool.name,
@@ -151,7 +152,7 @@ function inGroup(state: ExplainState, name: string, request: Request): InGroup {
 }
 
 function standings(state: ExplainState, pool: Pool, { rampUpMs }: GroupConfig): ServerStanding[] {
-  return pool.servers.map(({ name }) => {
+  return pool.servers.map(({ name, port }) => {
     const standing = state.standing(pool.name, name)
     return {
       name,
@@ -159,14 +160,17 @@ function standings(state: ExplainState, pool: Pool, { rampUpMs }: GroupConfig): 
       factor: standing.state === 'up' ? standing.factor : 0,
       share: returnShare(rampUpMs, standing.returningMs),
       isDrained: standing.isDrained,
-      verdict: verdictWords(standing),
+      suspectIn: standing.suspectIn,
+      verdict: verdictWords(standing, hasPortCheck(state.config, pool, port)),
     }
   })
 }
 
-function verdictWords({ state, reason, suspectIn, held }: Standing): string {
+function verdictWords({ state, reason, suspectIn, held }: Standing, isCleared: boolean): string {
   if (state === 'unknown') return 'not checked yet'
-  const suspects = suspectIn.length === 0 ? '' : `, suspect in worker ${suspectIn.join(', ')}`
+  const end = isCleared ? 'until a check of it passes' : 'one request at a time tries it'
+  const suspects =
+    suspectIn.length === 0 ? '' : `, suspect in worker ${suspectIn.join(', ')}: ${end}`
   const kept = held === 'panic' ? ', kept up: the checks suspect themselves' : ''
   return state === 'up' || reason === '' ? `${state}${kept}${suspects}` : `down: ${reason}`
 }

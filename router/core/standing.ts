@@ -1,4 +1,4 @@
-import type { GroupConfig, Pool } from '../../common/config/config.ts'
+import type { Config, GroupConfig, Pool } from '../../common/config/config.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import { CacheChooser } from './cache-chooser.ts'
 import { returnShare } from './returns.ts'
@@ -25,6 +25,15 @@ export interface Standing {
 
 /** By pool and server. */
 export type StandingOf = (pool: string, server: string) => Standing
+
+/** Whether a check speaks HTTP with the photo port itself: only that can clear a suspicion. */
+export function hasPortCheck(config: Config, pool: Pool, port: number | undefined): boolean {
+  return pool.checks.some((name) => {
+    const check = config.checks[name]
+    if (check === undefined || check.type === 'tcp' || check.type === 'script') return false
+    return (check.port ?? port) === port
+  })
+}
 
 /** The explicit homes of a group, as far as its configuration tells them by itself. */
 export function shardMapOf(

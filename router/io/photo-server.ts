@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import type { AccessLogConfig, Config, GroupConfig, Pool } from '../../common/config/config.ts'
+import type { AccessLogConfig, Config, GroupConfig } from '../../common/config/config.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { ShortageCode } from '../../common/model/shortage.ts'
 import type { AccessRecord } from '../core/access-record.ts'
@@ -23,6 +23,7 @@ import { moduloShardMap } from '../core/shard-map.ts'
 import type { ShardMap } from '../core/shard-map.ts'
 import { tableShardMap } from '../core/shard-table.ts'
 import { tableKey } from '../core/slot-table.ts'
+import { hasPortCheck } from '../core/standing.ts'
 import { monotonicMs } from '../../common/net/units.ts'
 import { openAccessLog } from './access-log.ts'
 import type { AccessLog } from './access-log.ts'
@@ -426,15 +427,6 @@ class WorkerLane implements PhotoServer, ClientLane {
       })
     }
   }
-}
-
-/** Whether a check speaks HTTP with the photo port itself: only that can clear a suspicion. */
-function hasPortCheck(config: Config, pool: Pool, port: number): boolean {
-  return pool.checks.some((name) => {
-    const check = config.checks[name]
-    if (check === undefined || check.type === 'tcp' || check.type === 'script') return false
-    return (check.port ?? port) === port
-  })
 }
 
 function shardMap({ shards, name }: GroupConfig, tables: Tables): ShardMap | undefined {

@@ -20,7 +20,7 @@ admin: { socket: ./r.sock, http: off }
 if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
 const { config } = parsed
 
-function whyWith(change: Partial<Standing>): string {
+function whyWith(change: Partial<Standing>, ready = [1, 2]): string {
   const standing: Standing = {
     state: 'up',
     factor: 1,
@@ -32,7 +32,12 @@ function whyWith(change: Partial<Standing>): string {
     held: 'no',
     ...change,
   }
-  const state = { config, standing: () => standing, shardTables: new Map() }
+  const state = {
+    config,
+    standing: () => standing,
+    shardTables: new Map(),
+    workers: { ready, count: 2 },
+  }
   return explainUrl(state, '/u/1/2.jpg', undefined).why
 }
 
@@ -40,7 +45,8 @@ void t.test('a verdict is told as it is: plain, kept, suspected or down', (t) =>
   const usable = "The user's home c1 is usable: up"
   t.equal(whyWith({}), usable)
   t.equal(whyWith({ held: 'panic' }), `${usable}, kept up: the checks suspect themselves`)
-  t.equal(whyWith({ suspectIn: [2] }), `${usable}, suspect in worker 2`)
+  t.equal(whyWith({ suspectIn: [2] }), `${usable}, suspect in worker 2: until a check of it passes`)
+  t.match(whyWith({ suspectIn: [2] }, [2]), /passed by .*, but it is asked all the same/)
   t.match(
     whyWith({ state: 'down', factor: 0, reason: 'status 503', held: 'flapping' }),
     /not usable \(down: status 503\)/,

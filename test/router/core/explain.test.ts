@@ -12,6 +12,7 @@ const up = (name: string): ServerStanding => ({
   factor: 1,
   share: 1,
   isDrained: false,
+  suspectIn: [],
   verdict: 'up',
 })
 const fleet = ['cache-0', 'cache-1', 'cache-2', 'cache-3'].map(up)
@@ -20,6 +21,7 @@ const fleet = ['cache-0', 'cache-1', 'cache-2', 'cache-3'].map(up)
 function explain(
   standings: readonly ServerStanding[],
   options: Partial<CacheChooserOptions> = {},
+  workers = { ready: [1], count: 1 },
 ): ReturnType<typeof explainChoice> {
   const servers = standings.map(({ name }) => ({ name, weight: 1 }))
   const chooser = new CacheChooser({ servers, fallback: 'spread', ...options })
@@ -32,7 +34,7 @@ function explain(
     chooser.setShare(i, share)
     chooser.setDrained(i, isDrained)
   })
-  return explainChoice(chooser, standings, user)
+  return explainChoice(chooser, standings, user, workers)
 }
 
 const order = explain(fleet).servers.map(({ name }) => name)
@@ -100,6 +102,64 @@ void t.test('a user whose home takes its users back in steps', (t) => {
     `, and neither is any other; ${order[1]!} serves all the same, as it is up$`,
   )
   t.match(explain(tight), { choice: order[1], why })
+  t.end()
+})
+
+const four = { ready: [1, 2, 3, 4], count: 4 }
+/** The fleet where these caches are suspect in these workers. */
+const suspect = (places: Record<number, readonly number[]>): ServerStanding[] =>
+  fleet.map((server) => ({
+    ...server,
+    suspectIn: places[order.indexOf(server.name)] ?? [],
+    verdict: order.indexOf(server.name) in places ? 'up, suspect' : 'up',
+  }))
+
+void t.test('what all workers suspect is passed by, as they do', (t) => {
+  const one = explain(suspect({ 0: [1] }))
+  t.equal(one.choice, order[1])
+  t.equal(
+    one.why,
+    `The user's home ${home} is passed by (up, suspect); ${order[1]!} is the first usable one in the user's list, at rank 1`,
+  )
+  t.match(one.servers[0], { usable: false, reason: 'up, suspect' })
+  const both = explain(suspect({ 0: [1, 2, 3, 4], 1: [1, 2, 3, 4, 5] }), {}, four)
+  t.equal(both.choice, order[2])
+  const all = explain(suspect({ 0: [1], 1: [1], 2: [1], 3: [1] }))
+  t.equal(all.choice, home)
+  t.match(all.why, /but it is asked all the same, as nobody better is left$/)
+  const tight = suspect({ 0: [1] }).map((server) =>
+    server.name === home ? server : { ...server, factor: 1e-9 },
+  )
+  t.match(explain(tight), {
+    choice: order[1],
+    why: new RegExp(`; no other is usable, and ${order[1]!} serves all the same, as it is up$`),
+  })
+  const alone = suspect({ 1: [1], 2: [1], 3: [1] }).map((server) =>
+    server.name === home ? { ...server, factor: 0, verdict: 'down' } : server,
+  )
+  t.match(explain(alone), { choice: order[1], why: /, and neither is any other; .* as it is up$/ })
+  t.end()
+})
+
+void t.test('where only some workers suspect the home, it is told whither they go', (t) => {
+  const usable = `The user's home ${home} is usable: up, suspect; in`
+  const where = `as ${home} is suspect there`
+  const one = explain(suspect({ 0: [2] }), {}, four)
+  t.equal(one.choice, home)
+  t.equal(one.why, `${usable} worker 2 of 4 requests go to ${order[1]!}, ${where}`)
+  t.match(one.servers[0], { usable: true })
+  const more = explain(suspect({ 0: [2, 3, 4], 1: [3] }), {}, four)
+  t.equal(
+    more.why,
+    `${usable} workers 2, 4 of 4 requests go to ${order[1]!}, ${where}; in worker 3 of 4 requests go to ${order[2]!}, ${where}`,
+  )
+  const none = explain(suspect({ 0: [2] }), {}, { ready: [], count: 4 })
+  t.equal(none.why, `The user's home ${home} is usable: up, suspect`)
+  const scatter = explain(suspect({ 0: [2] }), { fallback: 'scatter' }, four)
+  t.equal(scatter.why, `${usable} worker 2 of 4 requests go to the others in turn, ${where}`)
+  const turns = explain(suspect({ 0: [1], 1: [1] }), { fallback: 'scatter' })
+  t.not(turns.choice, home)
+  t.match(turns.why, /has its turn; the next request may go elsewhere$/)
   t.end()
 })
 

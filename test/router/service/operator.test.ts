@@ -60,7 +60,7 @@ async function setUp(t: Test, init: Partial<ConfigInit> = {}) {
       await delay(50)
     }
   }
-  return { start, write, ask, others, folder, caches }
+  return { start, write, ask, others, folder, caches, port }
 }
 
 /** Nothing can be written into the folder any more; who writes just then may make it once more. */
@@ -288,4 +288,22 @@ void t.test('a shard table that moves the users whom it names needs force', asyn
   t.match(await admin.reload({}), { movedPct: 0, movedOf: 'the users' })
   writeFileSync(join(folder, 'shards.txt'), '')
   await t.rejects(admin.reload({ force: true }), { message: /shards\.txt.* it names no user$/ })
+})
+
+void t.test('explain passes by a cache that every worker suspects', async (t) => {
+  const { start, caches, port } = await setUp(t)
+  const { admin } = await start()
+  let user = 0
+  const explain = () => admin.explain({ url: `/u/${user}/1` })
+  while ((await explain()).choice !== 'c1') user++
+  caches[0]?.server.prependListener('request', ({ socket }) => socket.destroy())
+  for (let failure = 0; failure < 3; failure++)
+    t.match(await fetchOnce(port, `/u/${user}/1`), { type: 'whole' }, 'another one serves')
+  let explained = await explain()
+  while (explained.choice === 'c1') {
+    await delay(50)
+    explained = await explain()
+  }
+  t.match(explained.caches[0], { name: 'c1', usable: false })
+  t.match(explained.why, /^The user's home c1 is passed by \(up, suspect in worker 1: one request/)
 })
