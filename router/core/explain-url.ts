@@ -91,12 +91,13 @@ interface Request {
 }
 
 function requestOf(url: string, names: readonly string[], header: string | undefined): Request {
-  const match = /^(https?):\/\/([^/?#]*)([^#]*)/i.exec(url)
-  const target = match === null ? url.replace(/#.*/s, '') : (match[3] ?? '')
+  const match = /^(https?):\/\/([^/?#]*)(.*)/is.exec(url)
+  const target = match === null ? url : (match[3] ?? '')
   const authority = match?.[2] ?? 'localhost'
   const fields = names.map((name) => `${name}: ${header ?? ''}\r\n`).join('')
-  const origin = target.startsWith('/') ? target : `/${target}`
-  const text = `GET ${origin} HTTP/1.1\r\nHost: ${authority}\r\n${fields}\r\n`
+  // Another scheme is asked for as it is: the parser says what is wrong with it.
+  const isWhole = target.startsWith('/') || /^[a-z][a-z0-9+.-]*:\/\//i.test(target)
+  const text = `GET ${isWhole ? target : `/${target}`} HTTP/1.1\r\nHost: ${authority}\r\n${fields}\r\n`
   const bytes = new TextEncoder().encode(text)
   const head = new RequestHead(LIMITS)
   return { bytes, head, isRefused: head.parse(bytes, bytes.length) !== PARSE.complete }
