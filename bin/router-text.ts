@@ -12,7 +12,7 @@ import { cut, figure, fold, span, textTable } from './text-table.ts'
 export function statusText(status: RouterStatus, nowMs: number, width: number): string[] {
   const ready = status.workers.filter(({ state }) => state === 'ready').length
   return [
-    `${status.box} of ${status.edge}: ${status.state} for ${span(nowMs - status.sinceMs)}, generation ${status.generation}, ${ready} of ${status.workerCount} workers ready, ${status.workerRestarts} restarts`,
+    `${status.box} of ${status.edge}: ${status.state} for ${span(nowMs - status.sinceMs)}, generation ${status.generation}, ${ready} of ${status.workerCount} workers ready, ${status.workerRestarts} ${status.workerRestarts === 1 ? 'restart' : 'restarts'}`,
     `${figure(status.requestsPerSecond)} requests/s, ${figure(status.errorPct)} % errors, ${status.connections} connections, on ${status.listeners.map(({ name }) => name).join(' ')}`,
     '',
     ...cacheTable(status.caches, nowMs, width),

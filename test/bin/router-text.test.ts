@@ -49,7 +49,9 @@ void t.test('in a file nothing is cut, and several pools are told apart', (t) =>
 
 void t.test('workers that are dead are missed in the count', (t) => {
   const [line] = statusText({ ...sampleStatus, workerCount: 2, workers: [] }, 0, Infinity)
-  t.match(line, / 0 of 2 workers ready, /)
+  t.match(line, / 0 of 2 workers ready, 0 restarts$/)
+  const [one] = statusText({ ...sampleStatus, workerRestarts: 1 }, 0, Infinity)
+  t.match(one, / ready, 1 restart$/)
   t.end()
 })
 
