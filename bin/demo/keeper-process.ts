@@ -3,6 +3,7 @@
 
 import '../../common/runtime/first.ts'
 import fs from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 
 const [, , folder = ''] = process.argv
 const pids = new Set<number>()
@@ -13,13 +14,28 @@ process.on('message', (message: { readonly started?: number; readonly ended?: nu
   if (message.ended !== undefined) pids.delete(message.ended)
 })
 process.once('disconnect', () => {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, 'SIGTERM')
-    } catch {
-      // It is gone already.
-    }
-  }
-  fs.rmSync(folder, { recursive: true, force: true })
-  process.exit(0)
+  void cleanUp()
 })
+
+/** What still writes is waited for, else it would write behind the removal. */
+async function cleanUp(): Promise<void> {
+  for (const pid of pids) signal(pid, 'SIGTERM')
+  for (let waitedMs = 0; waitedMs < LONGEST_END_MS; waitedMs += LOOK_MS) {
+    if (![...pids].some((pid) => signal(pid, 0))) break
+    await delay(LOOK_MS)
+  }
+  fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  process.exit(0)
+}
+
+/** False: it is gone. */
+function signal(pid: number, what: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, what)
+  } catch {
+    return false
+  }
+}
+
+const LONGEST_END_MS = 10_000
+const LOOK_MS = 50

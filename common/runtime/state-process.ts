@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 
 // The entry of the process that reads and writes a state folder, for as long as its parent lives. A
 // process that hangs in the kernel can't be killed, and keeps its sockets: so it is this one, which
-// has none, and never the service. Its argument is the folder, for `ps` alone.
+// has none, and never the service. Its argument is the folder.
 
 /** One at a time. */
 export type StateJob =
@@ -18,6 +18,8 @@ export type StateAnswer =
   | { readonly ok: false; readonly code: string | undefined; readonly reason: string }
 
 export type StateMessage = 'ready' | StateAnswer
+
+let isMade = false
 
 // The service manager signals the whole group: the parent decides when it is over.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => undefined)
@@ -59,7 +61,7 @@ async function writeWhole(file: string, content: string | Uint8Array): Promise<v
   try {
     const handle = await open(draft, 'w', 0o640).catch(async (error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      await mkdir(dirname(file), { recursive: true, mode: 0o750 })
+      await makeFolder(dirname(file))
       return open(draft, 'w', 0o640)
     })
     try {
@@ -74,6 +76,19 @@ async function writeWhole(file: string, content: string | Uint8Array): Promise<v
     await rm(draft, { force: true }).catch(() => undefined)
     throw error
   }
+}
+
+/**
+ * With all that leads to it, the first time. Afterwards not what leads to the state folder: where
+ * that is gone somebody has cleared the place away.
+ */
+async function makeFolder(path: string): Promise<void> {
+  const [, , stateFolder = ''] = process.argv
+  const isFirst = !isMade
+  isMade = true
+  if (!isFirst && path !== stateFolder)
+    await mkdir(stateFolder, { mode: 0o750 }).catch(() => undefined)
+  await mkdir(path, { recursive: isFirst, mode: 0o750 })
 }
 
 function send(message: StateMessage): void {

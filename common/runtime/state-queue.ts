@@ -24,7 +24,7 @@ const ENTRY = new URL('./state-process.ts', import.meta.url)
 /** A process that is slow to start is no disk's fault. */
 const START_MS = 10_000
 
-/** `path` names the process in `ps`. */
+/** Of the state folder at `path`. */
 export function createStateQueue(path: string): StateQueue {
   let child: ChildProcess | undefined
   let ready = Promise.resolve(true)
