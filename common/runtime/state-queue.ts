@@ -21,6 +21,7 @@ interface Order {
 }
 
 const ENTRY = new URL('./state-process.ts', import.meta.url)
+const PROCESS = 'the process that reads and writes there'
 /** A process that is slow to start is no disk's fault. */
 const START_MS = 10_000
 
@@ -58,8 +59,7 @@ export function createStateQueue(path: string): StateQueue {
       isUp.resolve(false)
       if (child !== started) return
       child = undefined
-      const reason = `the process that reads and writes there ${how}`
-      if (orders.length > 0) take(refusal(reason))
+      if (orders.length > 0) take(refusal(`${PROCESS} ${how}`))
     }
     started.on('error', (error) => {
       lose(`cannot be run: ${error.message}`)
@@ -79,9 +79,18 @@ export function createStateQueue(path: string): StateQueue {
       onIdle()
       return
     }
-    if (child === undefined) child = start()
+    if (child === undefined) startOrRefuse()
     // One that can't be told any more is about to end, and its end is told.
     else if (isReady) child.send(first.job, () => undefined)
+  }
+
+  /** A few reasons why no process can be made are events; Node throws the others. */
+  function startOrRefuse(): void {
+    try {
+      child = start()
+    } catch (error) {
+      setImmediate(take, refusal(`${PROCESS} cannot be run: ${(error as Error).message}`))
+    }
   }
 
   function take(answer: StateAnswer): void {

@@ -86,7 +86,12 @@ export function createMountProber(path: string, components: MountProberComponent
     start() {
       former = findFormerLooker(path)
       if (former === undefined) {
-        child = started()
+        try {
+          child = started()
+        } catch (error) {
+          // A few reasons why there is no process are events; Node throws the others.
+          setImmediate(lose, undefined, `cannot be run: ${(error as Error).message}`)
+        }
         return
       }
       const how = `process ${former.pid} still waits for its disk, since before the last start or reload`

@@ -343,7 +343,7 @@ export class Primary {
     if (worker.state === 'draining') return
     worker.state = 'draining'
     this.#later(SIGNAL_SETTLE_MS, () => {
-      if (this.#isStopping || worker.state === 'dead') return
+      if (this.#isStopping || worker.state === 'dead' || this.#wasReplaced(worker)) return
       this.#report('worker leaves', worker, 'ready', 'draining', `it was sent ${signal}`)
       this.#replace(worker.index, 0)
     })
@@ -373,10 +373,10 @@ export class Primary {
     this.#changed()
   }
 
+  /** Workers stand in the order of their starts: a later one of its place is its successor. */
   #wasReplaced(worker: WorkerProcess): boolean {
-    return [...this.#workers].some(
-      (other) => other !== worker && other.index === worker.index && other.state !== 'dead',
-    )
+    const ofItsPlace = [...this.#workers].filter(({ index }) => index === worker.index)
+    return ofItsPlace.slice(ofItsPlace.indexOf(worker) + 1).some(({ state }) => state !== 'dead')
   }
 
   #replace(index: number, delayMs: number): void {
@@ -386,7 +386,9 @@ export class Primary {
       return
     }
     this.#later(delayMs, () => {
-      const isMissing = ![...this.#workers].some((worker) => worker.index === index)
+      const isMissing = ![...this.#workers].some(
+        (worker) => worker.index === index && worker.state !== 'draining',
+      )
       if (!this.#isStopping && isMissing && index < workerCount(this.#setup))
         this.#forkSuccessor(index)
     })
@@ -518,7 +520,7 @@ export class Primary {
       subject: `worker ${worker.index + 1}`,
       from,
       to,
-      reason: `pid ${worker.pid}: ${reason}`,
+      reason: worker.pid === 0 ? reason : `pid ${worker.pid}: ${reason}`,
     })
   }
 }

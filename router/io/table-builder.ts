@@ -169,7 +169,14 @@ export function createTableBuilder(
 
   const run = (work: Work, subject: string): Promise<TableFile> =>
     new Promise((resolve, reject) => {
-      thread ??= start()
+      try {
+        thread ??= start()
+      } catch (cause) {
+        const reason = `its thread cannot be started: ${(cause as Error).message}`
+        throw new ApplianceError('RTR_TABLE_FAILED', `Cannot build ${subject}: ${reason}`, {
+          cause,
+        })
+      }
       thread.ref()
       const id = ++lastId
       pending.set(id, { resolve, reject, subject })

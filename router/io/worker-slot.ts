@@ -33,7 +33,8 @@ export class WorkerProcess {
   /** From 0: its place among the listening sockets. */
   readonly index: number
   readonly startedAtMs: number
-  readonly #worker: Worker
+  /** Undefined: there is no process, and never was. */
+  readonly #worker: Worker | undefined
   readonly #wallMs: number
   state: WorkerView['state'] = 'starting'
   generation = 0
@@ -48,10 +49,6 @@ export class WorkerProcess {
     this.index = index
     this.startedAtMs = init.ms
     this.#wallMs = init.wallMs
-    this.#worker = cluster.fork({ PHOTOEDGE_WORKER: String(index + 1) })
-    this.#worker.on('message', (message: WorkerMessage) => {
-      hooks.onMessage(this, message)
-    })
     let isOver = false
     const end = (reason: string): void => {
       if (isOver) return
@@ -59,17 +56,36 @@ export class WorkerProcess {
       this.state = 'dead'
       hooks.onExit(this, reason)
     }
-    this.#worker.on('exit', (code: number | null, signal: string | null) => {
-      end(signal === null ? `it ended with exit code ${code ?? 0}` : `it was ended by ${signal}`)
+    this.#worker = this.#fork((error) => {
+      end(`it could not be started: ${error.message}`)
     })
-    // No process could be made: there is no exit then.
-    this.#worker.on('error', (error) => {
-      if (this.#worker.process.pid === undefined) end(`it could not be started: ${error.message}`)
+    this.#worker?.on('message', (message: WorkerMessage) => {
+      hooks.onMessage(this, message)
+    })
+    this.#worker?.on('exit', (code: number | null, signal: string | null) => {
+      end(signal === null ? `it ended with exit code ${code ?? 0}` : `it was ended by ${signal}`)
     })
   }
 
+  /**
+   * Why no process could be made is told later, never within the call. Node has two ways to say
+   * so: an event for a few errors, and it throws the others, as while the program is replaced.
+   */
+  #fork(onFailure: (error: Error) => void): Worker | undefined {
+    try {
+      const worker = cluster.fork({ PHOTOEDGE_WORKER: String(this.index + 1) })
+      worker.on('error', (error) => {
+        if (worker.process.pid === undefined) onFailure(error)
+      })
+      return worker
+    } catch (error) {
+      setImmediate(onFailure, error as Error)
+      return undefined
+    }
+  }
+
   get pid(): number {
-    return this.#worker.process.pid ?? 0
+    return this.#worker?.process.pid ?? 0
   }
 
   view(): WorkerView {
@@ -87,11 +103,11 @@ export class WorkerProcess {
 
   /** What a worker on its way out does not get any more is lost, and nobody misses it. */
   send(message: PrimaryMessage, handle?: object): void {
-    if (!this.#worker.isConnected()) return
+    if (this.#worker?.isConnected() !== true) return
     this.#worker.process.send(message, handle as never, {}, () => undefined)
   }
 
   kill(signal: NodeJS.Signals): void {
-    this.#worker.process.kill(signal)
+    this.#worker?.process.kill(signal)
   }
 }

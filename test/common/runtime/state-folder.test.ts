@@ -13,6 +13,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { openStateFolder } from '../../../common/runtime/state-folder.ts'
 import type { StateBounds } from '../../../common/runtime/state-folder.ts'
+import { withoutRights } from '../../kit/without-rights.ts'
 
 function open(t: Test, path: string, bounds?: StateBounds) {
   const folder = openStateFolder(path, bounds)
@@ -109,4 +110,17 @@ void t.test('who closes waits for what is under way, but not for ever', async (t
   await t.rejects(hung)
   await other.close()
   await answer()
+})
+
+void t.test('where no process can be had, each is refused with the reason', async (t) => {
+  const file = new URL('../../../common/runtime/state-folder.ts', import.meta.url).href
+  const stdout = await withoutRights(`
+    const { openStateFolder } = await import(${JSON.stringify(file)})
+    const folder = openStateFolder('/none')
+    const say = (error) => console.log(error.message)
+    await Promise.all([folder.write('a', '').catch(say), folder.read('b').catch(say)])
+    await folder.write('a', '').catch(say)
+    await folder.close()`)
+  const reason = 'the process that reads and writes there cannot be run: Access to this API'
+  t.equal(stdout.split(reason).length - 1, 3)
 })

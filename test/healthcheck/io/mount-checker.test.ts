@@ -25,6 +25,7 @@ import { createMountChecker } from '../../../healthcheck/io/mount-checker.ts'
 import type { MountChecker, MountNotes } from '../../../healthcheck/io/mount-checker.ts'
 import { TOKEN_FILE, lookAtMount } from '../../../healthcheck/io/mount-look.ts'
 import { createMountProber } from '../../../healthcheck/io/mount-prober.ts'
+import { withoutRights } from '../../kit/without-rights.ts'
 import { openMountServer } from '../../../healthcheck/io/mount-server.ts'
 import { lookerOf, noLooker } from './lookers.ts'
 
@@ -527,3 +528,15 @@ void t.test(
     await until(checker, ({ status }) => status === 'up')
   },
 )
+
+void t.test('where no process can be had, that is told', async (t) => {
+  const file = new URL('../../../healthcheck/io/mount-prober.ts', import.meta.url).href
+  const clock = new URL('../../../common/runtime/clock.ts', import.meta.url).href
+  const stdout = await withoutRights(`
+    const { createMountProber } = await import(${JSON.stringify(file)})
+    const { systemClock: clock } = await import(${JSON.stringify(clock)})
+    let isWithin = true
+    createMountProber('/', { clock, onGone: (how) => console.log(isWithin, how) }).start()
+    isWithin = false`)
+  t.match(stdout, /^false the process that looks at it cannot be run: Access to this API/)
+})

@@ -16,6 +16,7 @@ import { tableShardMap } from '../../../router/core/shard-table.ts'
 import { buildSlotTable } from '../../../router/core/slot-table.ts'
 import { createTableBuilder, ShardTableError } from '../../../router/io/table-builder.ts'
 import { loadShardTable, loadSlotTable } from '../../../router/io/table-file.ts'
+import { withoutRights } from '../../kit/without-rights.ts'
 
 const servers = Array.from({ length: 5 }, (_, i) => ({ name: `cache-${i}`, weight: 1 }))
 /** For what holds for any table: a quick one. */
@@ -259,4 +260,15 @@ void t.test('a disk that does not answer holds up nothing', async (t) => {
   t.strictSame(lost, ['its disk does not answer'])
   await loadSlotTable(moved)
   await builder.buildSlots(servers.slice(0, 3))
+})
+
+void t.test('where no thread can be had, a table fails with the reason', async (t) => {
+  const file = new URL('../../../router/io/table-builder.ts', import.meta.url).href
+  const stdout = await withoutRights(`
+    const { createTableBuilder } = await import(${JSON.stringify(file)})
+    const state = { file: (name) => name, isAnswering: true }
+    const builder = createTableBuilder({ state, name: 'tables' })
+    await builder.buildSlots([{ name: 'c', weight: 1 }]).catch((error) => console.log(String(error)))
+    await builder.close()`)
+  t.match(stdout, /Cannot build the slot table of 1 servers: its thread cannot be started: Access/)
 })

@@ -18,6 +18,12 @@ export interface LogLine {
   readonly reason?: string
 }
 
+export interface RouterProcessInit {
+  readonly openFiles?: number
+  readonly environment?: NodeJS.ProcessEnv
+  readonly node?: string
+}
+
 /** A router as a process of its own, started the way an operator does. */
 export class RouterProcess {
   readonly child: ChildProcess
@@ -27,12 +33,10 @@ export class RouterProcess {
   #look: (() => void)[] = []
 
   /** `openFiles`: how many it may have open at a time, its workers too. */
-  constructor(
-    configFile: string,
-    { openFiles, environment }: { openFiles?: number; environment?: NodeJS.ProcessEnv } = {},
-  ) {
+  constructor(configFile: string, init: RouterProcessInit = {}) {
+    const { openFiles, environment, node = process.execPath } = init
     const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles} && `
-    const args = [process.execPath, PROGRAM, 'router', '-c', configFile, '--box', 'r1']
+    const args = [node, PROGRAM, 'router', '-c', configFile, '--box', 'r1']
     this.child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
@@ -64,12 +68,17 @@ export class RouterProcess {
   }
 
   /** The first line from `from` on with this message, now or later. */
-  async said(msg: string, from = 0): Promise<LogLine> {
+  said(msg: string, from = 0): Promise<LogLine> {
+    return this.until((line) => line.msg === msg, from, msg)
+  }
+
+  /** The first line from `from` on that is the wanted one, now or later. */
+  async until(isIt: (line: LogLine) => boolean, from = 0, what = 'it'): Promise<LogLine> {
     for (;;) {
-      const found = this.#lines.slice(from).find((line) => line.msg === msg)
+      const found = this.#lines.slice(from).find(isIt)
       if (found !== undefined) return found
       if (this.child.exitCode !== null)
-        throw new Error(`it ended and never said "${msg}": ${this.#errors}`)
+        throw new Error(`it ended and never said "${what}": ${this.#errors}`)
       await new Promise<void>((resolve) => this.#look.push(resolve))
     }
   }

@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  linkSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { Agent, get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -32,6 +41,7 @@ async function setUp(
     readonly workers?: number
     readonly isSecure?: boolean
     readonly listeners?: number
+    readonly hasOwnNode?: boolean
   } = {},
 ) {
   // Not a testdir: a unix socket's path has 107 bytes at most.
@@ -50,7 +60,9 @@ async function setUp(
     ...(tlsPort !== undefined && { tlsPort }),
   }
   const file = writeConfig(folder, base)
-  const router = new RouterProcess(file)
+  const node = join(folder, 'node')
+  if (init.hasOwnNode === true) linkOrCopy(process.execPath, node)
+  const router = new RouterProcess(file, init.hasOwnNode === true ? { node } : {})
   t.teardown(() => {
     router.kill()
     rmSync(folder, { recursive: true, force: true })
@@ -58,7 +70,7 @@ async function setUp(
     cache.server.close()
   })
   await router.said('router serves')
-  return { folder, cache, router, file, base, port: ports[0] ?? 0, tlsPort: tlsPort ?? 0 }
+  return { folder, cache, router, file, base, node, port: ports[0] ?? 0, tlsPort: tlsPort ?? 0 }
 }
 
 void t.test(
@@ -91,6 +103,31 @@ void t.test(
     t.equal(await nameShown(tlsPort, 'c.example.com'), 'c.example.com')
   },
 )
+
+void t.test('a worker that cannot be started is one that died', BESIDE, async (t) => {
+  const { router, port, cache, node } = await setUp(t, { hasOwnNode: true, workers: 2 })
+  const slow = fetchOnce(port, '/u/slow/1')
+  await once(cache.server, 'request')
+  // As in the middle of an update; Node throws what comes of it.
+  unlinkSync(node)
+  symlinkSync(node, node)
+  const from = router.lineCount
+  const [one = 0, two = 0] = router.workers()
+  process.kill(one, 'SIGTERM')
+  process.kill(two, 'SIGTERM')
+  const wanted = 'it could not be started: spawn ELOOP; it is replaced in 400 ms'
+  await router.until(({ msg, reason }) => msg === 'worker died' && reason === wanted, from)
+  unlinkSync(node)
+  linkOrCopy(process.execPath, node)
+  // One of the old ones has a request to finish still: its place is filled all the same.
+  t.strictSame((await fetchOnce(port, '/u/1/1')).type, 'whole')
+  while (router.workers().length < 3) await delay(20)
+  cache.goOn()
+  t.match(await slow, { type: 'whole' })
+  while (router.workers().length > 2) await delay(20)
+  router.child.kill('SIGTERM')
+  t.equal(await router.ended(), 0)
+})
 
 void t.test('kill -9 of the only worker refuses and loses no connection', BESIDE, async (t) => {
   const { router, port } = await setUp(t)
@@ -290,4 +327,13 @@ async function resumes(
   const isReused = socket.isSessionReused()
   socket.destroy()
   return isReused
+}
+
+/** Another file system takes no link. */
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to)
+  } catch {
+    copyFileSync(from, to)
+  }
 }
