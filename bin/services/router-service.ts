@@ -406,14 +406,14 @@ export class RouterService {
 
   #pollSecrets(): void {
     for (const change of this.#tls.poll()) {
+      const { listener, what } = change
       if (!change.ok) {
-        this.#tell('certificate refused', change.listener, change.problems.join('; '))
+        this.#tell(`${what} refused`, listener, `${change.problem}; the old one stays`)
         continue
       }
       this.primary.setSecrets(change.secrets)
-      this.#tell('certificate changed', change.listener, 'the files changed and are in use')
-      for (const warning of change.secrets.warnings)
-        this.#log.warn({ warning }, 'certificate warning')
+      this.#tell(`${what} changed`, listener, `${change.files.join(' and ')} changed: in use`)
+      for (const warning of change.warnings) this.#log.warn({ warning }, 'certificate warning')
     }
   }
 

@@ -12,9 +12,8 @@ export interface ListenerSecrets {
   readonly ticketKeys: Uint8Array
   /** A sentence each, for the operator. */
   readonly warnings: readonly string[]
-  /** Of the files read, as they were before they were read. */
-  readonly certificatesSeen: string
-  readonly ticketKeysSeen: string
+  /** Fingerprints of the files, as they were before they were read: of each pair, of the keys. */
+  readonly seen: { readonly pairs: readonly string[]; readonly ticketKeys: string }
 }
 
 export type LoadedSecrets =
@@ -40,8 +39,10 @@ export class TlsContexts {
     const problems: string[] = []
     const secrets: ListenerSecrets[] = []
     for (const listener of listeners.filter(({ tls }) => tls.length > 0)) {
-      const certificatesSeen = fingerprint(certificateFiles(listener))
-      const ticketKeysSeen = fingerprint(ticketKeyFiles(listener))
+      const seen = {
+        pairs: listener.tls.map((files) => fingerprint(filesOf(files))),
+        ticketKeys: fingerprint(ticketKeyFiles(listener)),
+      }
       const loaded = listener.tls.map((files) =>
         collect(problems, () => loadCertificate(files, this.#nowMs())),
       )
@@ -51,8 +52,7 @@ export class TlsContexts {
         pairs: loaded.flatMap((one) => one?.pair ?? []),
         ticketKeys: ticketKeys ?? this.#ownTicketKeys,
         warnings: loaded.flatMap((one) => one?.warnings ?? []),
-        certificatesSeen,
-        ticketKeysSeen,
+        seen,
       })
     }
     return problems.length > 0
@@ -71,26 +71,40 @@ export class TlsContexts {
     )
   }
 
-  /** Looks for changed files; each change is told once, whether it can be used or not. */
+  /**
+   * Looks for changed files. Each pair, and the ticket keys, are judged and taken by themselves; a
+   * change is told once, whether it can be used or not.
+   */
   poll(): SecretsChange[] {
-    return [...this.#current.values()].flatMap((watched) => this.#pollOne(watched))
+    return [...this.#current.values()].flatMap((watched) => [
+      ...watched.listener.tls.flatMap((files, index) => this.#pollPair(watched, files, index)),
+      ...this.#pollTicketKeys(watched),
+    ])
   }
 
-  #pollOne(watched: Watched): SecretsChange[] {
-    const { listener, secrets } = watched
-    const certificatesSeen = fingerprint(certificateFiles(listener))
-    const ticketKeysSeen = fingerprint(ticketKeyFiles(listener))
-    if (certificatesSeen === secrets.certificatesSeen && ticketKeysSeen === secrets.ticketKeysSeen)
-      return []
-    const loaded = this.load([listener])
-    if (!loaded.ok) {
-      watched.secrets = { ...secrets, certificatesSeen, ticketKeysSeen }
-      return [{ ok: false, listener: listener.name, problems: loaded.problems }]
-    }
-    const [fresh] = loaded.secrets
-    if (fresh === undefined) return []
-    watched.secrets = fresh
-    return [{ ok: true, listener: listener.name, secrets: fresh }]
+  #pollPair(watched: Watched, files: CertificateFiles, index: number): SecretsChange[] {
+    const { secrets } = watched
+    const { pairs, seen } = secrets
+    const now = fingerprint(filesOf(files))
+    if (now === seen.pairs[index]) return []
+    watched.secrets = { ...secrets, seen: { ...seen, pairs: seen.pairs.with(index, now) } }
+    return take(watched, 'certificate', () => {
+      const { pair, warnings } = loadCertificate(files, this.#nowMs())
+      watched.secrets = { ...watched.secrets, pairs: pairs.with(index, pair) }
+      return { files: filesOf(files), warnings }
+    })
+  }
+
+  #pollTicketKeys(watched: Watched): SecretsChange[] {
+    const { secrets, listener } = watched
+    const files = ticketKeyFiles(listener)
+    const now = fingerprint(files)
+    if (now === secrets.seen.ticketKeys) return []
+    watched.secrets = { ...secrets, seen: { ...secrets.seen, ticketKeys: now } }
+    return take(watched, 'ticket keys', () => {
+      watched.secrets = { ...watched.secrets, ticketKeys: this.#readTicketKeys(listener) }
+      return { files, warnings: [] }
+    })
   }
 
   #readTicketKeys({ ticketKeys }: ListenerConfig): Uint8Array {
@@ -98,17 +112,29 @@ export class TlsContexts {
   }
 }
 
-export type SecretsChange =
-  | { readonly ok: true; readonly listener: string; readonly secrets: ListenerSecrets }
-  | { readonly ok: false; readonly listener: string; readonly problems: readonly string[] }
+/** What has changed in a listener's files: a pair, or the ticket keys. */
+export type SecretsChange = {
+  readonly listener: string
+  readonly what: 'certificate' | 'ticket keys'
+} & (
+  | {
+      readonly ok: true
+      readonly files: readonly string[]
+      readonly warnings: readonly string[]
+      /** All of the listener's, as they are now. */
+      readonly secrets: ListenerSecrets
+    }
+  | { readonly ok: false; readonly problem: string }
+)
 
 interface Watched {
   readonly listener: ListenerConfig
   secrets: ListenerSecrets
 }
 
-const certificateFiles = ({ tls }: ListenerConfig): string[] =>
-  tls.flatMap(({ certificate, key }) => [certificate, key])
+type CertificateFiles = ListenerConfig['tls'][number]
+
+const filesOf = ({ certificate, key }: CertificateFiles): string[] => [certificate, key]
 
 const ticketKeyFiles = ({ ticketKeys }: ListenerConfig): string[] =>
   ticketKeys === undefined ? [] : [ticketKeys]
@@ -119,5 +145,19 @@ function collect<T>(problems: string[], read: () => T): T | undefined {
   } catch (error) {
     problems.push((error as Error).message)
     return undefined
+  }
+}
+
+function take(
+  watched: Watched,
+  what: SecretsChange['what'],
+  load: () => { readonly files: readonly string[]; readonly warnings: readonly string[] },
+): SecretsChange[] {
+  const change = { listener: watched.listener.name, what }
+  try {
+    const loaded = load()
+    return [{ ...change, ok: true, ...loaded, secrets: watched.secrets }]
+  } catch (error) {
+    return [{ ...change, ok: false, problem: (error as Error).message }]
   }
 }

@@ -13,6 +13,8 @@ const pairOf = (folder: string, name: string) => ({
   key: join(folder, `${name}.key`),
 })
 
+const filesIn = (folder: string, name: string) => Object.values(pairOf(folder, name))
+
 void t.test('a name finds its own entry, then its wildcard, and a wildcard is one label', (t) => {
   const table = createNameTable([
     ['a.example.com', 1],
@@ -72,10 +74,48 @@ void t.test('a changed file is told once; a wrong one leaves in place what was t
   t.strictSame(tls.poll(), [])
 
   writeFileSync(join(folder, 'a.key'), 'half written')
-  t.match(tls.poll(), [{ ok: false, listener: 'l', problems: [/no private key/] }])
+  t.match(tls.poll(), [{ ok: false, listener: 'l', problem: /no private key/ }])
   t.strictSame(tls.poll(), [], 'not told again')
   makeCertificate(folder, 'a', 'new.example.com')
   t.match(tls.poll(), [{ ok: true, secrets: { pairs: [{ names: ['new.example.com'] }] } }])
   t.strictSame(tls.poll(), [])
+  t.end()
+})
+
+void t.test('each pair and the ticket keys are taken by themselves', (t) => {
+  const folder = t.testdir({})
+  const keys = join(folder, 'tickets.key')
+  const writeKeys = (byte: number) => {
+    writeFileSync(keys, `${Buffer.alloc(48, byte).toString('base64')}\n`)
+  }
+  for (const name of ['cdn', 'alt']) makeCertificate(folder, name, `${name}.example.com`)
+  writeKeys(1)
+  const tlsPairs = [pairOf(folder, 'cdn'), pairOf(folder, 'alt')]
+  const listeners = [{ name: 'l', tls: tlsPairs, ticketKeys: keys } as unknown as ListenerConfig]
+  const tls = new TlsContexts(() => Date.now())
+  const loaded = tls.load(listeners)
+  if (!loaded.ok) throw new Error(loaded.problems.join())
+  tls.use(listeners, loaded.secrets)
+
+  writeFileSync(join(folder, 'alt.key'), 'half written')
+  writeFileSync(keys, 'garbage')
+  makeCertificate(folder, 'cdn', 'new.example.com')
+  const pairs = [{ names: ['new.example.com'] }, { names: ['alt.example.com'] }]
+  t.match(tls.poll(), [
+    { what: 'certificate', ok: true, files: filesIn(folder, 'cdn'), secrets: { pairs } },
+    { what: 'certificate', ok: false, problem: /alt\.key/ },
+    { what: 'ticket keys', ok: false, problem: /tickets\.key:1: the key has 5 bytes/ },
+  ])
+  t.strictSame(tls.poll(), [], 'told once')
+
+  writeKeys(2)
+  const ticketKeys = new Uint8Array(48).fill(2)
+  t.match(tls.poll(), [{ what: 'ticket keys', ok: true, secrets: { pairs, ticketKeys } }])
+  makeCertificate(folder, 'alt', 'newer.example.com')
+  const after = [{ names: ['new.example.com'] }, { names: ['newer.example.com'] }]
+  t.match(tls.poll(), [{ what: 'certificate', ok: true, secrets: { pairs: after, ticketKeys } }])
+
+  writeFileSync(join(folder, 'alt.key'), 'half written')
+  t.match(tls.load(listeners), { ok: false }, 'a start takes all of it, or nothing')
   t.end()
 })
