@@ -1,10 +1,12 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { constants } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
 import type { Config, Pool } from '../common/config/config.ts'
 import { isPerBox } from '../common/config/named-files.ts'
 import type { NamedFile } from '../common/config/named-files.ts'
 import { quote } from '../common/config/problem.ts'
 import { reasonOf } from '../common/runtime/config-file.ts'
+import { FileQueue, NoAnswer } from '../common/runtime/file-queue.ts'
 import { findUser } from '../healthcheck/io/script-file.ts'
 import { parseShardTable } from '../router/core/shard-table.ts'
 
@@ -21,74 +23,102 @@ export interface FileFinding {
 }
 
 /**
- * Opens each file and judges what it holds. Never throws. A shard table is judged by its pool; that
- * of a pool that is not there is only opened.
+ * Opens each file and judges what it holds. Never rejects. A shard table is judged by its pool; that
+ * of a pool that is not there is only opened. After one that does not answer none is looked at.
  */
-export function inspectFiles(
+export async function inspectFiles(
   files: readonly NamedFile[],
   pools: Config['pools'],
-): readonly FileFinding[] {
-  return files.filter(({ file }) => !isPerBox(file)).flatMap((named) => inspectFile(named, pools))
+  queue = new FileQueue(),
+): Promise<readonly FileFinding[]> {
+  const findings: FileFinding[] = []
+  for (const named of files.filter(({ file }) => !isPerBox(file))) {
+    try {
+      findings.push(...(await inspectFile(named, pools, queue)))
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error
+      const message = error.message.replace(/^t/, 'T')
+      return [...findings, { named, kind: 'missing', message }]
+    }
+  }
+  return findings
 }
 
-function inspectFile(named: NamedFile, pools: Config['pools']): readonly FileFinding[] {
-  const missing = missingIn(named)
+async function inspectFile(
+  named: NamedFile,
+  pools: Config['pools'],
+  queue: FileQueue,
+): Promise<readonly FileFinding[]> {
+  const missing = await missingIn(named, queue)
   if (missing !== undefined) return [{ named, kind: 'missing', message: missing }]
-  const wrong = contentFaults(named, pools).map((fault): FileFinding => {
+  const faults = await contentFaults(named, pools, queue)
+  const wrong = faults.map((fault): FileFinding => {
     return { named, kind: 'wrong', message: `The file ${shown(named.file)} is no use: ${fault}` }
   })
   return wrong.slice(0, 20)
 }
 
-function missingIn({ file, use }: NamedFile): string | undefined {
+async function missingIn({ file, use }: NamedFile, queue: FileQueue): Promise<string | undefined> {
   const unusable = (reason: string) => `The file ${shown(file)} cannot be used: ${reason}`
   try {
     const mode = use.type === 'program' ? constants.X_OK : constants.R_OK
-    accessSync(file, mode)
-    if (!statSync(file).isFile()) return unusable('it is no regular file')
+    await queue.ask(file, (name) => access(name, mode))
+    const stats = await queue.ask(file, (name) => stat(name))
+    if (!stats.isFile()) return unusable('it is no regular file')
     if (use.type !== 'users' || findUser(use.user) !== undefined) return undefined
     return `There is no user ${quote(use.user)} in ${file} to run the script as`
   } catch (error) {
+    if (error instanceof NoAnswer) throw error
     return unusable(reasonOf(error))
   }
 }
 
-function contentFaults({ file, use }: NamedFile, pools: Config['pools']): readonly string[] {
+async function contentFaults(
+  { file, use }: NamedFile,
+  pools: Config['pools'],
+  queue: FileQueue,
+): Promise<readonly string[]> {
+  const text = async () => (await queue.read(file)).toString('utf8')
   try {
     switch (use.type) {
       case 'program':
       case 'users':
         return []
       case 'secret':
-        return readFileSync(file, 'utf8').trim() === '' ? ['it is empty'] : []
+        return (await text()).trim() === '' ? ['it is empty'] : []
       case 'certificate':
-        return pairFaults(file, use.key)
+        return await pairFaults(file, use.key, queue)
       case 'ticketKeys':
-        return ticketKeyFaults(readFileSync(file, 'utf8'))
+        return ticketKeyFaults(await text())
       case 'shards':
-        return shardFaults(readFileSync(file, 'utf8'), pools[use.pool])
+        return shardFaults(await text(), pools[use.pool])
     }
   } catch (error) {
+    if (error instanceof NoAnswer) throw error
     return [reasonOf(error)]
   }
 }
 
-/** A key that is missing is a finding of its own. */
-function pairFaults(certificateFile: string, keyFile: string): readonly string[] {
+async function pairFaults(
+  certificateFile: string,
+  keyFile: string,
+  queue: FileQueue,
+): Promise<readonly string[]> {
+  const pem = await queue.read(certificateFile)
   let certificate: X509Certificate
   try {
-    certificate = new X509Certificate(readFileSync(certificateFile))
+    certificate = new X509Certificate(pem)
   } catch {
     return ['it holds no certificate in PEM form']
   }
-  let pem: string
+  const key = await queue.read(keyFile).catch((error: unknown) => {
+    if (error instanceof NoAnswer) throw error
+    return undefined
+  })
+  // A key that is missing is a finding of its own.
+  if (key === undefined) return []
   try {
-    pem = readFileSync(keyFile, 'utf8')
-  } catch {
-    return []
-  }
-  try {
-    if (certificate.checkPrivateKey(createPrivateKey(pem))) return []
+    if (certificate.checkPrivateKey(createPrivateKey(key))) return []
     return [`its certificate and the key ${shown(keyFile)} are not a pair`]
   } catch {
     return [

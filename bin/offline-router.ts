@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { constants, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Config } from '../common/config/config.ts'
 import { forBox } from '../common/config/for-box.ts'
 import { quote } from '../common/config/problem.ts'
 import { ApplianceError } from '../common/runtime/appliance-error.ts'
+import { withFile } from '../common/runtime/regular-file.ts'
 import { loadConfigFile } from '../common/runtime/config-file.ts'
 import { parseShardTable, shardProblemText, tableShardMap } from '../router/core/shard-table.ts'
 import type { ReadyWorkers } from '../router/core/explain.ts'
@@ -59,7 +60,7 @@ function readShardTables({ router, pools }: Config): Map<string, ShardMap> {
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    return withFile(file, constants.O_RDONLY, (descriptor) => readFileSync(descriptor, 'utf8'))
   } catch (error) {
     throw refused([`Cannot read the shard table ${file}: ${(error as Error).message}`])
   }

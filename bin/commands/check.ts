@@ -32,7 +32,7 @@ Exit code: 0 it may be used, 1 it may not, 2 the command line is wrong.
 Example:
   photoedge check -c /etc/photoedge/edge.yaml --box router-1
 `,
-  run: (args) => Promise.resolve(run(args)),
+  run,
 }
 
 interface Report {
@@ -40,7 +40,7 @@ interface Report {
   readonly warnings: readonly Problem[]
 }
 
-function run(args: readonly string[]): number {
+async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args, {
     values: { config: 'c', box: undefined },
     switches: { json: undefined },
@@ -48,7 +48,7 @@ function run(args: readonly string[]): number {
   const file = required(options, 'config', '-c FILE')
   const parsed = readConfigFile(file)
   const readable = parsed.ok ? { ...parsed, isSound: () => true } : parsed.readable
-  const found = readable && inspect(readable, options.values['box'])
+  const found = readable && (await inspect(readable, options.values['box']))
   const report: Report = {
     problems: ordered([...(parsed.ok ? [] : parsed.problems), ...(found?.problems ?? [])]),
     warnings: ordered([...parsed.warnings, ...(found?.warnings ?? [])]),
@@ -67,7 +67,10 @@ function run(args: readonly string[]): number {
 }
 
 /** What only the machine can tell: whether the named box is there, and the named files. */
-function inspect({ config, problemAt, isSound }: ReadableConfig, box: string | undefined): Report {
+async function inspect(
+  { config, problemAt, isSound }: ReadableConfig,
+  box: string | undefined,
+): Promise<Report> {
   const names = Object.keys(config.boxes)
   if (box !== undefined && !names.includes(box)) {
     if (names.length === 0 || !isSound('boxes')) return { problems: [], warnings: [] }
@@ -84,7 +87,7 @@ function inspect({ config, problemAt, isSound }: ReadableConfig, box: string | u
   const problems: Problem[] = []
   const warnings: Problem[] = []
   const pools = isSound('boxes') && isSound('pools') ? config.pools : {}
-  for (const { named, kind, message } of inspectFiles(namedFiles(config, box), pools)) {
+  for (const { named, kind, message } of await inspectFiles(namedFiles(config, box), pools)) {
     const isError = kind === 'wrong' || box !== undefined
     ;(isError ? problems : warnings).push(problemAt(named.path, message))
   }

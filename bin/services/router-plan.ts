@@ -3,6 +3,7 @@ import { forBox, partsOf } from '../../common/config/for-box.ts'
 import { namedFiles } from '../../common/config/named-files.ts'
 import { formatProblem, quote } from '../../common/config/problem.ts'
 import { readConfigFile } from '../../common/runtime/config-file.ts'
+import type { FileQueue } from '../../common/runtime/file-queue.ts'
 import type { ListenerSecrets, TlsContexts } from '../../router/io/tls-contexts.ts'
 import { inspectFiles } from '../inspect-files.ts'
 
@@ -19,7 +20,11 @@ export type PlannedRouter =
   | { readonly ok: false; readonly problems: readonly string[] }
 
 /** Reads the configuration as this box's router would use it: a plan, or every problem. */
-export function planRouter(file: string, box: string, tls: TlsContexts): PlannedRouter {
+export async function planRouter(
+  file: string,
+  box: string,
+  { tls, files }: { readonly tls: TlsContexts; readonly files: FileQueue },
+): Promise<PlannedRouter> {
   const parsed = readConfigFile(file)
   if (!parsed.ok) return { ok: false, problems: parsed.problems.map(formatProblem) }
   const { config, problemAt } = parsed
@@ -36,15 +41,16 @@ export function planRouter(file: string, box: string, tls: TlsContexts): Planned
   if (!partsOf(config, box).includes('router'))
     return wrong(['boxes', box], `The box ${quote(box)} is no router: router.boxes leaves it out`)
 
-  const problems = inspectFiles(namedFiles(config, box, 'router'), config.pools).map(
-    ({ named, message }) => formatProblem(problemAt(named.path, message)),
+  const findings = await inspectFiles(namedFiles(config, box, 'router'), config.pools, files)
+  const problems = findings.map(({ named, message }) =>
+    formatProblem(problemAt(named.path, message)),
   )
   if (problems.length > 0) return { ok: false, problems }
   const named = forBox(config, box, 'router')
   const { router } = named
   if (router === undefined) return wrong([], 'There is no router section')
   // What the look at the files has not found, TLS itself may.
-  const secrets = tls.load(router.listeners)
+  const secrets = await tls.load(router.listeners)
   if (!secrets.ok) return secrets
   return {
     ok: true,

@@ -4,6 +4,7 @@ import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { HealthChange } from '../../common/model/health.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { systemClock } from '../../common/runtime/clock.ts'
+import { FileQueue } from '../../common/runtime/file-queue.ts'
 import { createEventRing } from '../../common/runtime/event-ring.ts'
 import type { EventRing } from '../../common/runtime/event-ring.ts'
 import type { Log } from '../../common/runtime/log.ts'
@@ -25,6 +26,7 @@ import type { Setup } from '../../router/io/primary.ts'
 import { createTableBuilder } from '../../router/io/table-builder.ts'
 import type { TableBuilder } from '../../router/io/table-builder.ts'
 import { TlsContexts } from '../../router/io/tls-contexts.ts'
+import type { SecretsChange } from '../../router/io/tls-contexts.ts'
 import { measureMoved } from './moved-users.ts'
 import type { Moved } from './moved-users.ts'
 import { planRouter } from './router-plan.ts'
@@ -81,6 +83,8 @@ export class RouterService {
   readonly #log: Log
   readonly #tls: TlsContexts
   readonly #poll: NodeJS.Timeout
+  readonly #files: FileQueue
+  #isPolling = false
   #tablesToldIn: string | undefined
   #setup: RouterSetup
   #overrides: Overrides
@@ -92,8 +96,9 @@ export class RouterService {
 
   /** `listener` hears of every worker's counters. */
   static async start(init: RouterServiceInit, listener: CounterListener): Promise<RouterService> {
-    const tls = new TlsContexts(() => systemClock.wallMs())
-    const planned = planRouter(init.file, init.box, tls)
+    const files = new FileQueue()
+    const tls = new TlsContexts(() => systemClock.wallMs(), files)
+    const planned = await planRouter(init.file, init.box, { tls, files })
     if (!planned.ok) throw new ConfigRefused(planned.problems)
     const { plan } = planned
     requireAccessLog(plan.config)
@@ -108,7 +113,16 @@ export class RouterService {
     try {
       const notes = await buildTables(tables, plan.config, overrides)
       const setup = { ...plan, box: init.box, generation: 1, tables: notes }
-      service = new RouterService(init, { tls, state, kept, tables, setup, overrides, listener })
+      service = new RouterService(init, {
+        tls,
+        files,
+        state,
+        kept,
+        tables,
+        setup,
+        overrides,
+        listener,
+      })
       if (kept.unread !== undefined) service.#tell('state not read', state.path, kept.unread)
       for (const warning of plan.warnings) service.#log.warn({ warning }, 'configuration warning')
       service.#lookAtOpenFiles()
@@ -127,6 +141,7 @@ export class RouterService {
     this.state = parts.state
     this.tables = parts.tables
     this.#tls = parts.tls
+    this.#files = parts.files
     this.#setup = parts.setup
     this.#overrides = parts.overrides
     const { config } = parts.setup
@@ -277,7 +292,8 @@ export class RouterService {
   }
 
   async #reload(isForced: boolean): Promise<ReloadResult> {
-    const planned = planRouter(this.file, this.box, this.#tls)
+    const readers = { tls: this.#tls, files: this.#files }
+    const planned = await planRouter(this.file, this.box, readers)
     if (!planned.ok) return planned
     const { plan } = planned
     const fixed = unchangeable(this.config, plan.config)
@@ -404,17 +420,30 @@ export class RouterService {
     }
   }
 
+  /** One look at a time: one at files that do not answer takes its time. */
   #pollSecrets(): void {
-    for (const change of this.#tls.poll()) {
-      const { listener, what } = change
-      if (!change.ok) {
-        this.#tell(`${what} refused`, listener, `${change.problem}; the old one stays`)
-        continue
-      }
-      this.primary.setSecrets(change.secrets)
-      this.#tell(`${what} changed`, listener, `${change.files.join(' and ')} changed: in use`)
-      for (const warning of change.warnings) this.#log.warn({ warning }, 'certificate warning')
+    if (this.#isPolling) return
+    this.#isPolling = true
+    const onChange = (change: SecretsChange): void => {
+      this.#take(change)
     }
+    const inTurn = (act: () => void): Promise<void> =>
+      this.#inTurn(() => Promise.resolve().then(act))
+    void this.#tls.poll({ inTurn, onChange }).then((silent) => {
+      this.#isPolling = false
+      if (silent !== undefined) this.#tell('file not read', silent.file, silent.message)
+    })
+  }
+
+  #take(change: SecretsChange): void {
+    const { listener, what } = change
+    if (!change.ok) {
+      this.#tell(`${what} refused`, listener, `${change.problem}; the old one stays`)
+      return
+    }
+    this.primary.setSecrets(change.secrets)
+    this.#tell(`${what} changed`, listener, `${change.files.join(' and ')} changed: in use`)
+    for (const warning of change.warnings) this.#log.warn({ warning }, 'certificate warning')
   }
 
   #tell(event: string, subject: string, reason: string): void {
@@ -449,6 +478,7 @@ type RouterSetup = Setup & RouterPlan
 
 interface Parts {
   readonly tls: TlsContexts
+  readonly files: FileQueue
   readonly state: StateFolder
   readonly kept: Kept
   readonly tables: TableBuilder

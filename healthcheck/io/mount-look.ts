@@ -18,7 +18,7 @@ import { isReadOnly, mountAt, parseMountInfo } from '../core/mount-info.ts'
 import type { MountEntry } from '../core/mount-info.ts'
 import { failedReport } from '../core/mount-report.ts'
 import type { MountFailure, MountReport, MountSpace } from '../core/mount-report.ts'
-import { withFile } from './regular-file.ts'
+import { withFile } from '../../common/runtime/regular-file.ts'
 
 /**
  * One real look at a mount. Blocks for as long as the disk does, perhaps for ever: only to be

@@ -1,10 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
+import { FileQueue } from '../../common/runtime/file-queue.ts'
 import type { CertificatePair } from './messages.ts'
-import { reasonOf } from './secret-files.ts'
+import { readSecret } from './secret-files.ts'
 
 /** A pair that may be served, and what an operator should know of it all the same. */
 export interface LoadedPair {
@@ -14,16 +14,17 @@ export interface LoadedPair {
 }
 
 /**
- * Reads a certificate (PEM, its chain behind it) and its key. Throws `RTR_CERTIFICATE_REFUSED` with
- * a sentence unless both can be read and belong together. An expired one is served, with a warning:
+ * Reads a certificate (PEM, its chain behind it) and its key. Rejects with
+ * `RTR_CERTIFICATE_REFUSED` and a sentence unless both can be read and belong together. An expired one is served, with a warning:
  * refusing it would help nobody.
  */
-export function loadCertificate(
+export async function loadCertificate(
   files: { readonly certificate: string; readonly key: string },
   nowMs: number,
-): LoadedPair {
-  const certificate = readText(files.certificate, 'certificate')
-  const key = readText(files.key, 'key')
+  queue = new FileQueue(),
+): Promise<LoadedPair> {
+  const certificate = await readText(files.certificate, 'certificate', queue)
+  const key = await readText(files.key, 'key', queue)
   const leaf = attempt(files.certificate, 'it is no certificate in PEM', () => {
     return new X509Certificate(certificate)
   })
@@ -64,17 +65,11 @@ function validityWarnings(file: string, certificate: X509Certificate, nowMs: num
   return []
 }
 
-function readText(file: string, what: string): string {
-  try {
-    return readFileSync(file, 'latin1')
-  } catch (cause) {
-    throw new ApplianceError(
-      'RTR_CERTIFICATE_REFUSED',
-      `Cannot read the ${what} ${file}: ${reasonOf(cause)}`,
-      { cause },
-    )
-  }
-}
+const readText = (file: string, what: string, queue: FileQueue): Promise<string> =>
+  readSecret(file, queue, (reason, cause) => {
+    const message = `Cannot read the ${what} ${file}: ${reason}`
+    return new ApplianceError('RTR_CERTIFICATE_REFUSED', message, { cause })
+  })
 
 function attempt<T>(file: string, problem: string, make: () => T): T {
   try {

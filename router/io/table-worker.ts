@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import {
   closeSync,
+  constants,
   fsyncSync,
   lstatSync,
   mkdtempSync,
@@ -13,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parentPort, threadId, workerData } from 'node:worker_threads'
+import { withFile } from '../../common/runtime/regular-file.ts'
 import type { WeightedServer } from '../core/rendezvous.ts'
 import { encodeShardTable, parseShardTable } from '../core/shard-table.ts'
 import type { ShardTableProblem } from '../core/shard-table.ts'
@@ -104,7 +106,7 @@ async function answer(job: TableJob): Promise<TableAnswer> {
       case 'slots':
         return written(job, await write(job, { type: 'slots', servers: job.servers }))
       case 'shards': {
-        const parsed = parseShardTable(readFileSync(job.file, 'utf8'), job.servers)
+        const parsed = parseShardTable(readText(job.file), job.servers)
         if (!parsed.ok) return { id, type: 'refused', problems: parsed.problems }
         const bytes = sharedCopy(encodeShardTable(parsed.table))
         return written(job, await write(job, { type: 'shards', bytes }))
@@ -122,6 +124,9 @@ const written = ({ id }: TableJob, table: Written): TableAnswer => ({
   type: 'written',
   ...table,
 })
+
+const readText = (file: string): string =>
+  withFile(file, constants.O_RDONLY, (descriptor) => readFileSync(descriptor, 'utf8'))
 
 function sharedCopy(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))

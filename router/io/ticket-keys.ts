@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
-import { reasonOf } from './secret-files.ts'
+import { FileQueue } from '../../common/runtime/file-queue.ts'
+import { readSecret } from './secret-files.ts'
 
 /** What Node's `ticketKeys` takes: a key's name, and one for HMAC and AES each, 16 bytes each. */
 export const TICKET_KEYS_BYTES = 48
@@ -11,13 +11,8 @@ export const TICKET_KEYS_BYTES = 48
  * its key's turn comes. The first key is the one in use: Node holds one at a time, so after a
  * rotation each client makes one full handshake.
  */
-export function readTicketKeys(file: string): Uint8Array {
-  let text: string
-  try {
-    text = readFileSync(file, 'latin1')
-  } catch (cause) {
-    throw refused(file, reasonOf(cause), cause)
-  }
+export async function readTicketKeys(file: string, queue = new FileQueue()): Promise<Uint8Array> {
+  const text = await readSecret(file, queue, (reason, cause) => refused(file, reason, cause))
   const parsed = parseTicketKeys(text)
   if (!parsed.ok) throw refused(`${file}:${parsed.line}`, parsed.message)
   const [newest] = parsed.keys

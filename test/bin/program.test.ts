@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { commandNames } from '../../bin/program.ts'
@@ -168,6 +168,14 @@ void t.test('missing files', async (t) => {
   t.match(unlike.stderr, /its certificate and the key "[^"]*cdn\.key" are not a pair/)
   writeFileSync(`${folder}/cdn.pem`, 'x')
   t.match((await photoedge('check', '-c', file)).stderr, /it holds no certificate/)
+  copyPair(folder)
+  rmSync(`${folder}/cdn.key`)
+  execFileSync('mkfifo', [`${folder}/cdn.key`])
+  const pipe = await photoedge('check', '-c', file, '--box', 'router-1')
+  t.match(pipe, {
+    code: 1,
+    stderr: /The file "[^"]*cdn\.key" cannot be used: it is no regular file/,
+  })
 })
 
 void t.test('ticket keys and shard tables are read', async (t) => {

@@ -124,7 +124,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     await worker.receive({
       type: 'certificates',
       listener: LISTENER,
-      pairs: tls.map((files) => loadCertificate(files, 0).pair),
+      pairs: await Promise.all(tls.map(async (files) => (await loadCertificate(files, 0)).pair)),
     })
   await worker.receive({ type: 'configure', generation: 1, config, box: 'router-1', tables: notes })
   const setVerdict: Edge['setVerdict'] = (server, change = {}, returning = {}) => {

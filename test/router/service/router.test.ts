@@ -101,6 +101,19 @@ void t.test(
     renameSync(join(folder, 'c.key'), join(folder, 'b.key'))
     await router.said('certificate changed')
     t.equal(await nameShown(tlsPort, 'c.example.com'), 'c.example.com')
+
+    const before = router.lineCount
+    execFileSync('mkfifo', [join(folder, 'pipe')])
+    renameSync(join(folder, 'pipe'), join(folder, 'b.key'))
+    const { reason } = await router.said('certificate refused', before)
+    t.match(reason, /b\.key: it is no regular file; the old one stays$/)
+    process.kill(router.workers()[0] ?? 0, 'SIGKILL')
+    await router.said('worker died', before)
+    t.equal(await nameShown(tlsPort, 'c.example.com'), 'c.example.com')
+    process.kill(router.pid, 'SIGHUP')
+    t.match(await router.said('reload refused', before), { reason: /b\.key.*no regular file/ })
+    router.child.kill('SIGTERM')
+    t.equal(await router.ended(), 0)
   },
 )
 

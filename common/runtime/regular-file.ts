@@ -1,4 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
 
 /**
@@ -28,3 +30,26 @@ function openRegular(file: string, flags: number): number {
   if (descriptor !== undefined) closeSync(descriptor)
   throw new Error(`${basename(file)} is not a regular file`)
 }
+
+/**
+ * The whole of a regular file, read off the event loop. Anything else in its place is an error that
+ * says so, as above.
+ */
+export async function readRegularFile(file: string): Promise<Buffer> {
+  let handle: FileHandle
+  try {
+    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENXIO' || (await stat(file)).isFile()) throw error
+    throw new Error(NOT_REGULAR)
+  }
+  try {
+    if (!(await handle.stat()).isFile()) throw new Error(NOT_REGULAR)
+    return await handle.readFile()
+  } finally {
+    await handle.close()
+  }
+}
+
+const NOT_REGULAR = 'it is no regular file'

@@ -12,7 +12,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { withFile } from '../../../healthcheck/io/regular-file.ts'
+import { withFile } from '../../../common/runtime/regular-file.ts'
 
 const WAYS = { reading: constants.O_RDONLY, writing: constants.O_WRONLY | constants.O_CREAT }
 
