@@ -91,6 +91,8 @@ export class RouterService {
   /** As text; undefined: it could not be written. */
   #keptReturns: string | undefined = ''
   #areOverridesOwed = false
+  #begin: () => void = () => undefined
+  readonly #begun = new Promise<void>((resolve) => (this.#begin = resolve))
   /** Reloads and overrides, one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -218,13 +220,19 @@ export class RouterService {
   async serve(): Promise<void> {
     this.prober.start()
     this.primary.setVerdicts(this.prober.verdicts())
-    await this.primary.start()
+    const started = this.primary.start()
+    this.#begin()
+    await started
     await this.#inTurn(() => this.tables.prune(this.#setup.tables))
   }
 
-  /** Reads the configuration again. A wrong one is refused whole: then nothing has changed. */
+  /**
+   * Reads the configuration again, once there are workers to take it. A wrong one is refused whole:
+   * then nothing has changed.
+   */
   reload({ isForced = false } = {}): Promise<ReloadResult> {
     return this.#inTurn(async () => {
+      await this.#begun
       if (this.isDraining) return { ok: false, problems: ['The router is being stopped'] }
       const result = await this.#reload(isForced)
       if (result.ok) this.reloads.taken++

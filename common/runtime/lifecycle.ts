@@ -1,4 +1,4 @@
-import { onReopenSignal } from './first.ts'
+import { onReloadSignal, onReopenSignal } from './first.ts'
 
 /** What a service does when the operator, or the service manager, sends it a signal. */
 export interface SignalActions {
@@ -6,7 +6,7 @@ export interface SignalActions {
   readonly stop: (signal: NodeJS.Signals) => void
   /** A second one, whichever: it must end at once. */
   readonly kill: (signal: NodeJS.Signals) => void
-  /** SIGHUP. */
+  /** SIGHUP; also one that came before, within the call that begins to listen. */
   readonly reload: () => void
   /** SIGUSR1. */
   readonly reopen: () => void
@@ -25,15 +25,14 @@ export function listenToSignals(actions: SignalActions): () => void {
     isStopping = true
     actions.stop(signal)
   }
-  const reload = (): void => {
-    if (!isStopping) actions.reload()
-  }
   for (const signal of ENDINGS) process.on(signal, end)
-  process.on('SIGHUP', reload)
-  const forget = onReopenSignal(actions.reopen)
+  const forgetReload = onReloadSignal(() => {
+    if (!isStopping) actions.reload()
+  })
+  const forgetReopen = onReopenSignal(actions.reopen)
   return () => {
     for (const signal of ENDINGS) process.off(signal, end)
-    process.off('SIGHUP', reload)
-    forget()
+    forgetReload()
+    forgetReopen()
   }
 }

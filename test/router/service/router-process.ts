@@ -7,6 +7,7 @@ import type { Server } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 const PROGRAM = new URL('../../../bin/photoedge.ts', import.meta.url).pathname
 export const PHOTO_BYTES = 200_000
@@ -16,6 +17,7 @@ export interface LogLine {
   readonly msg: string
   readonly event?: string
   readonly reason?: string
+  readonly generation?: number
 }
 
 export interface RouterProcessInit {
@@ -65,6 +67,12 @@ export class RouterProcess {
 
   get lineCount(): number {
     return this.#lines.length
+  }
+
+  /** Since its first statement it is not ended by a SIGHUP; everything else is yet to be loaded. */
+  async hearsHangUp(): Promise<void> {
+    const caught = /^SigCgt:\s*[0-9a-f]*[13579bdf]$/m
+    while (!caught.test(readFileSync(`/proc/${this.pid}/status`, 'latin1'))) await delay(2)
   }
 
   /** The first line from `from` on with this message, now or later. */

@@ -234,6 +234,20 @@ void t.test(
   },
 )
 
+void t.test('a SIGHUP right after the start is a reload all the same', BESIDE, async (t) => {
+  const { file, router: other } = await setUp(t)
+  other.kill()
+  await other.ended()
+  const router = new RouterProcess(file)
+  t.teardown(() => {
+    router.kill()
+  })
+  await router.hearsHangUp()
+  process.kill(router.pid, 'SIGHUP')
+  t.match(await router.said('router serves'), { generation: 2 })
+  t.equal(router.workers().length, 1)
+})
+
 void t.test('a second signal ends at once', BESIDE, async (t) => {
   const { router, port, cache } = await setUp(t)
   const slow = fetchOnce(port, '/u/slow/1')
