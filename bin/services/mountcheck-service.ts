@@ -44,7 +44,8 @@ export class MountcheckService {
         clock: systemClock,
         notes: state,
         onEvent: ({ event, subject, from, to, reason }) => {
-          log.info({ event, subject, from, to, reason }, event)
+          const level = event.includes(' not ') ? 'warn' : 'info'
+          log[level]({ event, subject, from, to, reason }, event)
         },
       },
       { config: mountcheck, boot: bootId(), kept },

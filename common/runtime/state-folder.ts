@@ -75,7 +75,7 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
     write,
     writeJson: (name, value) => write(name, `${JSON.stringify(value, undefined, 2)}\n`),
     async list(name) {
-      const answer = await queue.ask({ type: 'list', path: file(name) }, bounds.readMs)
+      const answer = await queue.ask({ type: 'list', path: file(name) }, bounds.writeMs)
       return (answer.ok ? answer.names : undefined) ?? []
     },
     async remove(name) {

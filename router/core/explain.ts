@@ -124,7 +124,11 @@ function reasonOf(standing: ServerStanding, usable: boolean, isNotBackYet: boole
     const which = usable ? 'this one too' : "this one's slot is not back yet"
     return `${standing.verdict}, returning: ${percent(standing.share)} of its users are back, ${which}`
   }
-  if (usable || standing.factor <= 0) return standing.verdict
+  if (usable) return standing.verdict
+  if (standing.factor <= 0) {
+    const isUp = standing.verdict.startsWith('up')
+    return isUp ? `${standing.verdict}, but its checks tell a weight of 0` : standing.verdict
+  }
   if (standing.weight === 0) return 'its weight is 0: it gets no new requests'
   if (standing.factor >= 1)
     return `${standing.verdict}, but its lowered weight leaves this slot out`

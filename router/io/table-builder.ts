@@ -233,9 +233,9 @@ export function createTableBuilder(
       // What is being built is not in the list yet.
       if (pending.size === 0)
         for (const digest of written.keys()) if (!digests.has(digest)) written.delete(digest)
-      await pruneFolder(folder, await state.list(folderName), (name) =>
-        state.remove(join(folderName, name)),
-      )
+      // Who waits for this is not to wait for a disk that hangs.
+      const names = state.isAnswering ? await state.list(folderName) : []
+      await pruneFolder(folder, names, (name) => state.remove(join(folderName, name)))
       if (elsewhere === undefined) return
       const { folder: other } = elsewhere
       await pruneFolder(other, await readdir(other).catch(() => []), (name) =>

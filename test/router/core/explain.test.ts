@@ -59,6 +59,7 @@ void t.test('a user whose home is up', (t) => {
 const absent: [string, Partial<ServerStanding>, string][] = [
   ['down', { factor: 0, verdict: 'down: connect refused' }, 'down: connect refused'],
   ['drained', { isDrained: true }, 'drained'],
+  ['up at a told weight of 0', { factor: 0 }, 'up, but its checks tell a weight of 0'],
   [
     'at a share that leaves the slot out',
     { factor: 1e-9, verdict: 'up: 1 of 8 mounts' },
