@@ -53,5 +53,6 @@ export function serveOnLoopback(
 }
 
 function report(message: ChildReport): void {
-  if (process.connected) process.send?.(message)
+  // Whoever listened may be gone just now: 'disconnect' says so.
+  if (process.connected) process.send?.(message, undefined, {}, () => undefined)
 }

@@ -233,7 +233,7 @@ export class RouterService {
   reload({ isForced = false } = {}): Promise<ReloadResult> {
     return this.#inTurn(async () => {
       await this.#begun
-      if (this.isDraining) return { ok: false, problems: ['The router is being stopped'] }
+      if (this.isDraining) return STOPPING
       const result = await this.#reload(isForced)
       if (result.ok) this.reloads.taken++
       else {
@@ -324,6 +324,8 @@ export class RouterService {
       return { ok: false, problems: [movedTooFar(moved, maxMovedPct)] }
     const setup = { ...plan, box: this.box, generation: this.generation + 1, tables }
     await this.#checkNewServers(plan)
+    // A stop that came meanwhile has ended the workers: there are to be no new ones.
+    if (this.isDraining) return STOPPING
     try {
       await this.#switchTo(setup, overrides)
     } catch (error) {
@@ -566,6 +568,8 @@ function unchangeable(before: Config, after: Config): string[] {
     .filter(([, was, is]) => was !== is)
     .map(([key, was, is]) => `${key} changes with a restart only: it is ${was}, the file has ${is}`)
 }
+
+const STOPPING = { ok: false, problems: ['The router is being stopped'] } as const
 
 const movedTooFar = ({ pct, of }: Moved, maxMovedPct: number): string =>
   `It would move ${pct.toFixed(1)} % of ${of} to another cache, more than router.maxMoved (${maxMovedPct} %): photoedge reload --force does it`

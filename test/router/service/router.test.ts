@@ -248,6 +248,14 @@ void t.test('a SIGHUP right after the start is a reload all the same', BESIDE, a
   t.equal(router.workers().length, 1)
 })
 
+void t.test('a stop in the midst of a reload is a stop', BESIDE, async (t) => {
+  const { router } = await setUp(t)
+  await router.said('router serves')
+  router.child.kill('SIGHUP')
+  router.child.kill('SIGTERM')
+  t.equal(await router.ended(), 0)
+})
+
 void t.test('a second signal ends at once', BESIDE, async (t) => {
   const { router, port, cache } = await setUp(t)
   const slow = fetchOnce(port, '/u/slow/1')
