@@ -128,17 +128,17 @@ function isScript(pid: number): boolean {
  * a process that hangs in the kernel may hang with it.
  */
 async function searchEnvironments(args: readonly string[]): Promise<string> {
-  const files = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => `/proc/${pid}/environ`)
   try {
+    const files = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => `/proc/${pid}/environ`)
     const { stdout } = await run('grep', [...args, '--', ...files], {
       timeout: LONGEST_SEARCH_MS,
       killSignal: 'SIGKILL',
     })
     return stdout
   } catch (error) {
-    // Also the usual end: nothing was found, or some have ended meanwhile.
+    // Also the usual end: nothing was found, or some have ended meanwhile. Or no descriptor is left.
     return (error as { stdout?: string }).stdout ?? ''
   }
 }
