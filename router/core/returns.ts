@@ -176,7 +176,8 @@ export class Returns {
 
   #stretch(pool: ReturnPool, { now, wallMs }: Moment): void {
     const before = this.#pools.get(pool.pool)
-    if (before === undefined) return
+    // What is kept stays the same text, to the millisecond, where no time has changed.
+    if (before === undefined || !haveOtherTimes(before, pool)) return
     for (const { name } of pool.servers) {
       const comer = this.#comers.get(keyOf(pool, name))
       if (comer === undefined) continue
@@ -333,6 +334,11 @@ function tell(comer: Comer, event: string, reason: string, { wallMs }: Moment): 
   const subject = overrideKey(comer.pool, comer.name)
   return { atMs: wallMs, event, subject, from: undefined, to: undefined, reason }
 }
+
+const haveOtherTimes = (before: ReturnPool, after: ReturnPool): boolean =>
+  after.ramps.some(({ group, rampUpMs }) =>
+    before.ramps.some((ramp) => ramp.group === group && ramp.rampUpMs !== rampUpMs),
+  )
 
 /** The time by the groups' new spans at which none of them has less back than it had. */
 function stretched(reachedMs: number, before: ReturnPool, after: ReturnPool): number {
