@@ -14,7 +14,8 @@ import { startEdge } from './lane-fixture.ts'
 import type { Edge } from './lane-fixture.ts'
 
 // Short everywhere, as long as one likes with FUZZ_SECONDS; the seed is printed to repeat a run.
-const seconds = Number(process.env['FUZZ_SECONDS'] ?? 5)
+const isLong = process.env['CI'] === 'true'
+const seconds = Number(process.env['FUZZ_SECONDS'] ?? (isLong ? 5 : 2))
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 const CLIENTS_AT_ONCE = 128
 const LEAST_CLIENTS = 256
