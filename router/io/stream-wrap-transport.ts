@@ -86,8 +86,9 @@ class StreamWrapTransport implements Transport {
   readonly #rests: BufferPool
   readonly #queue: { readonly rest: Buffer; at: number; readonly end: number }[] = []
   #endsWhenWritten = false
-  /** Of a write over TLS. */
+  /** Over TLS: what one write takes, and what all have been given. */
   #pieceBytes = PIECE_BYTES
+  #writtenBytes = 0
 
   constructor(socket: Socket, owner: TransportOwner, landing: Buffer, rests: BufferPool) {
     this.socket = socket
@@ -166,7 +167,8 @@ class StreamWrapTransport implements Transport {
 
   /** TLSWrap takes one write at a time (and ends the process at a second): what is more, waits. */
   #writeSecure(handle: StreamHandle, buffer: Buffer, start: number, end: number): WriteOutcome {
-    if (end - start >= LARGE_READ_BYTES) this.#pieceBytes = LARGE_PIECE_BYTES
+    this.#writtenBytes += end - start
+    if (this.#writtenBytes >= BUSY_BYTES) this.#enlarge()
     let at = start
     while (at < end && this.#pendingWrites === 0) {
       const next = Math.min(end, at + this.#pieceBytes)
@@ -180,6 +182,12 @@ class StreamWrapTransport implements Transport {
       this.pendingBytes += end - at
     }
     return this.#pendingWrites === 0 ? WRITE.done : WRITE.waits
+  }
+
+  #enlarge(): void {
+    if (this.#pieceBytes === LARGE_PIECE_BYTES || largeCount === MOST_LARGE) return
+    this.#pieceBytes = LARGE_PIECE_BYTES
+    largeCount++
   }
 
   /** Goes on with what waits; false: the connection is gone. */
@@ -321,6 +329,7 @@ class StreamWrapTransport implements Transport {
   #gone(code: string): void {
     if (this.#isGone) return
     this.#isGone = true
+    if (this.#pieceBytes === LARGE_PIECE_BYTES) largeCount--
     this.#release()
     this.#owner.onGone(code)
   }
@@ -373,20 +382,20 @@ function loadBinding(): StreamWrapBinding | undefined {
 const UV_EOF = -4095
 /**
  * What one write takes of TLSWrap's buffer stays an idle client's for as long as its connection
- * lives: written at once, a photo of 128 KB leaves each with 147 KB. Smaller writes cost more each.
+ * lives: written at once, a photo of 128 KB leaves each with 147 KB. Smaller writes cost more CPU
+ * time each, up to a half more of a photo's.
  */
 const PIECE_BYTES = 24 * 1024
-/**
- * A client that gets photos larger than most pays for an eighth less of CPU time with 9 KB: two
- * full records at once. All of its later writes are such: where sizes change, TLSWrap makes its
- * buffer anew each time, which costs more than it saves.
- */
-const LARGE_PIECE_BYTES = 32 * 1024
-const LARGE_READ_BYTES = 160 * 1024
+/** A client that has been sent so much is worth that memory, as long as few have it. */
+const BUSY_BYTES = 1024 * 1024
+const LARGE_PIECE_BYTES = 256 * 1024
+const MOST_LARGE = 256
 const binding = loadBinding()
 const WriteWrap = binding?.WriteWrap ?? (unusable as unknown as WriteRequestConstructor)
 const state = binding?.streamBaseState ?? new Int32Array(8)
 const readBytesOrError = binding?.kReadBytesOrError ?? 0
 const lastWriteWasAsync = binding?.kLastWriteWasAsync ?? 0
+/** How many connections of this process write large pieces. */
+let largeCount = 0
 /** A request object that no pending write owns: a write done at once leaves it untouched. */
 let spareRequest: WriteRequest | undefined

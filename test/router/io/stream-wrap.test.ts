@@ -159,8 +159,13 @@ async function resetByClient({ transport, client }: Line): Promise<void> {
   await once(transport.socket, 'close')
 }
 
-const descriptorOf = (socket: Socket): number =>
-  (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1
+interface Handle {
+  readonly fd: number
+  writeBuffer: (this: Handle, request: unknown, bytes: Uint8Array) => number
+}
+
+const handleOf = (socket: Socket): Handle => (socket as unknown as { _handle: Handle })._handle
+const descriptorOf = (socket: Socket): number => (handleOf(socket) as Handle | null)?.fd ?? -1
 
 void t.test('a connection takes what came to another, unseen', async (t) => {
   const { open } = await openLines(t)
@@ -258,6 +263,44 @@ void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) 
   }
   t.equal(target.transport.takeFrom(source.transport, 3), 3, 'it was there all the while')
   t.end()
+})
+
+void t.test('who is sent much over TLS gets it in large writes, as long as few do', async (t) => {
+  const { open } = await openLines(t, true)
+  const lines: (Line & { largest: number })[] = []
+  const openLine = async () => {
+    const line = { ...(await open()), largest: 0 }
+    line.client.resume()
+    const handle = handleOf(line.transport.socket)
+    const { writeBuffer } = handle
+    handle.writeBuffer = (request, bytes) => {
+      line.largest = Math.max(line.largest, bytes.length)
+      return writeBuffer.call(handle, request, bytes)
+    }
+    lines.push(line)
+    return line
+  }
+  const photo = Buffer.alloc(PIECE_BYTES)
+  const send = async (line: Line, photos: number) => {
+    for (let i = 0; i < photos; i++) {
+      line.transport.write(photo, 0, photo.length)
+      while (waiting(line) > 0) await turn()
+    }
+  }
+  const first = await openLine()
+  await send(first, 10)
+  t.equal(first.largest, 24 * 1024, 'a million bytes')
+  await send(first, 1)
+  t.equal(first.largest, PIECE_BYTES)
+  for (let i = 1; i < 256; i++) await send(await openLine(), 11)
+  t.equal(lines.at(-1)!.largest, PIECE_BYTES)
+  const late = await openLine()
+  await send(late, 12)
+  t.equal(late.largest, 24 * 1024, 'the 257th')
+  first.transport.destroy()
+  await once(first.transport.socket, 'close')
+  await send(late, 1)
+  t.equal(late.largest, PIECE_BYTES, 'once another is gone')
 })
 
 const waiting = ({ transport }: Line): number => transport.pendingBytes
