@@ -38,7 +38,7 @@ export interface AccessLog {
 /**
  * Opens the access log; a file that can't be opened throws an `ApplianceError`. The buffer is
  * written when 64 KB are full or its first line is a second old. While the disk refuses, or is
- * slower than the traffic by more than 1 MB, lines are dropped and counted: one event says when
+ * slower than the traffic by more than 4 MB, lines are dropped and counted: one event says when
  * that begins, one when the log works again.
  */
 export function openAccessLog(components: AccessLogComponents, config: AccessLogConfig): AccessLog {
@@ -173,40 +173,66 @@ class BufferedLog implements AccessLog {
   }
 
   async #drainQueue(): Promise<void> {
-    for (let entry = this.#queue[0]; entry !== undefined; entry = this.#queue[0]) {
-      if (entry === REOPEN) await this.#reopenFile()
-      else {
-        await this.#append(entry)
-        entry.length = 0
-        entry.lineCount = 0
-        this.#free.push(entry)
+    while (this.#queue.length > 0) {
+      const lines = this.#linesFirst()
+      if (lines.length === 0) await this.#reopenFile()
+      else await this.#append(lines)
+      for (const buffer of lines) {
+        buffer.length = 0
+        buffer.lineCount = 0
+        this.#free.push(buffer)
       }
-      this.#queue.shift()
+      this.#queue.splice(0, Math.max(1, lines.length))
       // No buffer was to be had when this one was due.
       if (this.#flushAt === undefined) this.#flush()
     }
   }
 
-  async #append(buffer: LineBuffer): Promise<void> {
-    const { bytes, length } = buffer
+  /** What waits before the next reopening; none: that comes first. */
+  #linesFirst(): readonly LineBuffer[] {
+    const lines: LineBuffer[] = []
+    for (const entry of this.#queue) {
+      if (entry === REOPEN) break
+      lines.push(entry)
+    }
+    return lines
+  }
+
+  /** All in one write: the end of one is seen only a turn of the loop later, and turns are long. */
+  async #append(buffers: readonly LineBuffer[]): Promise<void> {
+    const total = buffers.reduce((sum, { length }) => sum + length, 0)
+    const lineCount = buffers.reduce((sum, buffer) => sum + buffer.lineCount, 0)
     let at = 0
     try {
       if (this.#endsInCutLine) {
-        await this.#file.append(NEWLINE, 0, 1)
+        await this.#file.append([NEWLINE])
         this.#endsInCutLine = false
       }
-      while (at < length) at += await this.#file.append(bytes, at, length)
+      while (at < total) at += await this.#file.append(bytesFrom(buffers, at))
     } catch (error) {
-      const cutStart = bytes.lastIndexOf(0x0a, at - 1) + 1
-      const lostFrom = at === 0 ? 0 : cutStart
-      if (at > lostFrom) await this.#takeBack(bytes, lostFrom, at)
-      const lostCount = countLines(bytes, lostFrom, length)
-      this.#components.counters.add(GLOBAL.logLines, buffer.lineCount - lostCount)
+      const lostCount = await this.#cutAt(buffers, at)
+      this.#components.counters.add(GLOBAL.logLines, lineCount - lostCount)
       this.#lose(lostCount, inWords(error))
       return
     }
-    this.#components.counters.add(GLOBAL.logLines, buffer.lineCount)
-    if (this.#lostCount !== undefined && this.#queue.length === 1) this.#worksAgain(this.#lostCount)
+    this.#components.counters.add(GLOBAL.logLines, lineCount)
+    const isAll = this.#queue.length === buffers.length
+    if (this.#lostCount !== undefined && isAll) this.#worksAgain(this.#lostCount)
+  }
+
+  /** Takes back the line that the file holds a part of; how many lines are not in it. */
+  async #cutAt(buffers: readonly LineBuffer[], at: number): Promise<number> {
+    let lostCount = 0
+    let left = at
+    for (const { bytes, length } of buffers) {
+      const taken = Math.min(left, length)
+      left -= taken
+      if (taken === length) continue
+      const lostFrom = taken === 0 ? 0 : bytes.lastIndexOf(0x0a, taken - 1) + 1
+      if (taken > lostFrom) await this.#takeBack(bytes, lostFrom, taken)
+      lostCount += countLines(bytes, lostFrom, length)
+    }
+    return lostCount
   }
 
   async #takeBack(bytes: Uint8Array, from: number, to: number): Promise<void> {
@@ -256,6 +282,16 @@ function newBuffer(): LineBuffer {
   return { bytes: new Uint8Array(BUFFER_BYTES), length: 0, lineCount: 0 }
 }
 
+/** What is left of the buffers from their byte `at` on. */
+function bytesFrom(buffers: readonly LineBuffer[], at: number): readonly Uint8Array[] {
+  let skipped = at
+  return buffers.flatMap(({ bytes, length }) => {
+    const from = Math.min(skipped, length)
+    skipped -= from
+    return from === length ? [] : [bytes.subarray(from, length)]
+  })
+}
+
 function countLines(bytes: Uint8Array, from: number, to: number): number {
   let count = 0
   for (let i = from; i < to; i++) if (bytes[i] === 0x0a) count++
@@ -286,5 +322,5 @@ const WORDS: Readonly<Record<string, string>> = {
 const NEWLINE = new Uint8Array([0x0a])
 const BUFFER_BYTES = 65_536
 const FLUSH_AFTER_MS = 1_000
-/** 1 MB: what a disk may be behind. */
-const MAX_BUFFERS = 16
+/** 4 MB: what a disk may be behind. */
+const MAX_BUFFERS = 64

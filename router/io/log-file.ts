@@ -1,4 +1,4 @@
-import { close, constants, fstat, ftruncate, open, openSync, read, write } from 'node:fs'
+import { close, constants, fstat, ftruncate, open, openSync, read, writev } from 'node:fs'
 import { promisify } from 'node:util'
 
 /**
@@ -6,8 +6,8 @@ import { promisify } from 'node:util'
  * never blocks the caller; a pipe that nobody reads is an error, not a wait.
  */
 export interface LogFile {
-  /** Appends some of the bytes from `from` to `to`; how many (a disk that fills takes a part). */
-  append(bytes: Uint8Array, from: number, to: number): Promise<number>
+  /** Appends some of the bytes, in order; how many (a disk that fills takes a part). */
+  append(pieces: readonly Uint8Array[]): Promise<number>
   /**
    * Takes the bytes off the file's end if they stand there: what is left of a line that the disk
    * had no room for. False: something else stands there, or it is no ordinary file.
@@ -28,8 +28,8 @@ export async function reopenLogFile(path: string): Promise<LogFile> {
 
 function logFile(fd: number): LogFile {
   return {
-    async append(bytes, from, to) {
-      const { bytesWritten } = await writeAsync(fd, bytes, from, to - from, null)
+    async append(pieces) {
+      const { bytesWritten } = await writevAsync(fd, pieces)
       return bytesWritten
     },
     async takeBack(bytes, from, to) {
@@ -55,7 +55,7 @@ const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | cons
 const MODE = 0o640
 const openAsync = promisify(open)
 const readAsync = promisify(read)
-const writeAsync = promisify(write)
+const writevAsync = promisify(writev)
 const fstatAsync = promisify(fstat)
 const ftruncateAsync = promisify(ftruncate)
 const closeAsync = promisify(close)

@@ -51,6 +51,7 @@ class Disk implements LogFile {
   room: number
   isHung = false
   text = ''
+  writes = 0
   readonly takesBack: boolean
   #resume: (() => void)[] = []
 
@@ -59,12 +60,14 @@ class Disk implements LogFile {
     this.takesBack = takesBack
   }
 
-  async append(bytes: Uint8Array, from: number, to: number): Promise<number> {
+  async append(pieces: readonly Uint8Array[]): Promise<number> {
+    this.writes++
+    const bytes = Buffer.concat(pieces)
     if (this.isHung) await new Promise<void>((resolve) => this.#resume.push(resolve))
-    const count = Math.min(to - from, this.room)
+    const count = Math.min(bytes.length, this.room)
     if (count === 0) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
     this.room -= count
-    this.text += String.fromCharCode(...bytes.subarray(from, from + count))
+    this.text += bytes.toString('latin1', 0, count)
     return count
   }
 
@@ -232,7 +235,7 @@ void t.test(
     const disk = new Disk(Infinity)
     disk.isHung = true
     const { log, line, counters, events } = bench({}, onDisk(disk))
-    const count = 20_000
+    const count = 50_000
     for (const i of upTo(count)) line(i)
     const lostCount = counters.global[GLOBAL.logLinesLost] ?? 0
     t.ok(lostCount > 0)
@@ -242,13 +245,29 @@ void t.test(
     const kept = numbers(disk.text)
     t.equal(kept.length, count - lostCount, 'what was kept is all written, without another line')
     t.strictSame(kept, upTo(kept.length))
-    t.ok(disk.text.length <= 16 * 65_536, `${disk.text.length} bytes were held`)
+    t.ok(disk.text.length <= 64 * 65_536, `${disk.text.length} bytes were held`)
+    t.equal(disk.writes, 2, 'all that waited in one write')
     line(count)
     await log.close()
     t.equal(numbers(disk.text).at(-1), count)
     t.match(events.at(-1), { event: 'access log works again' })
   },
 )
+
+void t.test('a disk that is full within much that waited keeps whole lines', async (t) => {
+  const disk = new Disk(200_000)
+  disk.isHung = true
+  const { log, line, counters } = bench({}, onDisk(disk))
+  for (const i of upTo(5_000)) line(i)
+  disk.resume()
+  await settle()
+  const kept = numbers(disk.text)
+  t.strictSame(kept, upTo(kept.length), 'no cut line, none doubled')
+  t.ok(disk.text.length > 199_000)
+  await log.close()
+  t.equal(counters.global[GLOBAL.logLines], kept.length)
+  t.equal(counters.global[GLOBAL.logLinesLost], 5_000 - kept.length)
+})
 
 void t.test('a real full device is survived', async (t) => {
   const { log, line, counters, events } = bench({ file: '/dev/full' })
