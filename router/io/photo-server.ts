@@ -103,6 +103,7 @@ class WorkerLane implements PhotoServer, ClientLane {
       this.date = httpDate(Date.now())
       this.tick()
       this.deadlines.sweep(monotonicMs(this.nowMs))
+      this.buffers.trim(monotonicMs(this.nowMs))
     }, SWEEP_MS)
   }
 

@@ -389,7 +389,7 @@ const PIECE_BYTES = 24 * 1024
 /** A client that has been sent so much is worth that memory, as long as few have it. */
 const BUSY_BYTES = 1024 * 1024
 const LARGE_PIECE_BYTES = 256 * 1024
-const MOST_LARGE = 256
+const MOST_LARGE = 512
 const binding = loadBinding()
 const WriteWrap = binding?.WriteWrap ?? (unusable as unknown as WriteRequestConstructor)
 const state = binding?.streamBaseState ?? new Int32Array(8)
