@@ -82,11 +82,16 @@ export class Cache implements UpstreamServer {
     return connection
   }
 
-  /** Called by a connection whose exchange is over; false: it is not wanted. */
+  /**
+   * Called by a connection whose exchange is over; false: it is not wanted. One beyond the number
+   * that is kept stays for a second: where many end at once, as many are needed the next moment.
+   */
   keep(connection: UpstreamConnection): boolean {
-    if (this.#isRetired || this.#idle.length >= this.#maxIdle) return false
+    if (this.#isRetired || this.#maxIdle === 0) return false
+    const isSurplus = this.#idle.length >= this.#maxIdle
     this.#idle.push(connection)
-    connection.expireAt(this.lane.nowMs + this.#idleMs)
+    const idleMs = isSurplus ? Math.min(this.#idleMs, SURPLUS_IDLE_MS) : this.#idleMs
+    connection.expireAt(this.lane.nowMs + idleMs)
     return true
   }
 
@@ -146,6 +151,8 @@ export class Cache implements UpstreamServer {
     this.lane.onCleared(this.pool, this.name, reason)
   }
 }
+
+const SURPLUS_IDLE_MS = 1_000
 
 /** The caches of one pool, by index as listed, and what they share. */
 export class CachePool {

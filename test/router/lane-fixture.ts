@@ -25,6 +25,7 @@ export interface Origin {
   readonly port: number
   readonly heads: string[]
   connectionCount: number
+  readonly openCount: number
   script: OriginScript
   close(): Promise<void>
 }
@@ -54,6 +55,9 @@ export async function startOrigin(script: OriginScript): Promise<Origin> {
     port: (server.address() as AddressInfo).port,
     heads: [],
     connectionCount: 0,
+    get openCount() {
+      return sockets.size
+    },
     script,
     close: () =>
       new Promise((resolve) => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import t from 'tap'
 import { GLOBAL, SERVER, SERVER_STRIDE } from '../../router/core/counters.ts'
+import { until } from './edge-ground.ts'
 import { ask, bodyOf, get, pattern, startEdge, startOrigin, whole } from './lane-fixture.ts'
 import type { Edge, EdgeOptions, Origin, OriginScript } from './lane-fixture.ts'
 
@@ -425,6 +426,32 @@ export function describePhotoServer(isPlain: boolean): void {
       for (const answer of waiting) answer()
       t.equal(bodyOf((await first).text), 'a')
       t.equal(bodyOf((await second).text), 'b')
+      t.end()
+    },
+  )
+
+  void t.test(
+    `${means}: more connections than are kept are there for the next moment`,
+    async (t) => {
+      const { edge, origins } = await ground(t, [() => undefined], {
+        pool: 'keepAlive: { connections: 1 }',
+      })
+      const [origin] = origins
+      let waiting: (() => void)[] = []
+      origin!.script = (s) => waiting.push(() => s.write(whole('a')))
+      const askThree = async (): Promise<void> => {
+        const answers = [1, 2, 3].map(() => ask(edge.port, get('/u/1/p')))
+        await until(() => waiting.length === 3)
+        for (const answer of waiting) answer()
+        waiting = []
+        await Promise.all(answers)
+      }
+      await askThree()
+      await askThree()
+      t.equal(origin!.connectionCount, 3, 'taken again')
+      await until(() => origin!.openCount === 1)
+      await askThree()
+      t.equal(origin!.connectionCount, 5, 'one was kept')
       t.end()
     },
   )
