@@ -80,7 +80,11 @@ async function serve(
       log.warn({ signal }, 'router is ended at once')
       kill()
     },
-    reload: () => void control.reload({}),
+    reload: () => {
+      control.reload({}).catch((error: unknown) => {
+        log.error({ err: error }, 'a reload met an error of photoedge itself')
+      })
+    },
     reopen: () => {
       service.reopenLogs()
     },

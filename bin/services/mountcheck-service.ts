@@ -86,8 +86,11 @@ export class MountcheckService {
       this.#checker.reconfigure(mountcheck)
       log.info('configuration reloaded')
     } catch (error) {
-      if (!(error instanceof ApplianceError)) throw error
-      log.error({ problem: error.message }, 'reload refused: the old configuration stays')
+      const problem =
+        error instanceof ApplianceError
+          ? error.message
+          : `an error of photoedge itself: ${(error as Error).stack ?? String(error)}`
+      log.error({ problem }, 'reload refused: the old configuration stays')
     }
   }
 

@@ -234,7 +234,7 @@ export class RouterService {
     return this.#inTurn(async () => {
       await this.#begun
       if (this.isDraining) return STOPPING
-      const result = await this.#reload(isForced)
+      const result = await this.#reload(isForced).catch((error: unknown) => this.#unforeseen(error))
       if (result.ok) this.reloads.taken++
       else {
         this.reloads.refused++
@@ -297,6 +297,12 @@ export class RouterService {
     this.eventCounts.set(event.event, (this.eventCounts.get(event.event) ?? 0) + 1)
     const { event: name, subject, from, to, reason } = event
     this.#log[levelOf(name)]({ event: name, subject, from, to, reason }, name)
+  }
+
+  /** Whatever a file brings about, what runs goes on. */
+  #unforeseen(error: unknown): ReloadResult {
+    this.#log.error({ err: error }, 'a reload met an error of photoedge itself')
+    return { ok: false, problems: [`An error of photoedge itself: ${sentence(error)}`] }
   }
 
   async #reload(isForced: boolean): Promise<ReloadResult> {

@@ -196,6 +196,8 @@ export class SourceReader {
     if (node.kind !== 'map') {
       if (!isEmpty(node))
         this.#report(node.offset, `${label(path)} is ${shape(node)}, not a map of names`)
+      else if (schema.minProperties !== undefined)
+        this.#report(node.offset, `${label(path)} is empty: it wants at least one entry`)
       return result
     }
     if (node.entries.length < (schema.minProperties ?? 0)) {
@@ -276,8 +278,7 @@ export class SourceReader {
     }
     const word = this.#choice({ 'x-kind': 'choice', 'x-words': words }, named, [...path, by])
     const text = named.kind === 'scalar' ? named.text : ''
-    const chosen = schema['x-variants'][text]
-    if (chosen !== undefined && typeof word === 'string') return this.read(chosen, node, path)
+    if (word === text) return this.read(schema['x-variants'][text]!, node, path)
     // Refused, and told: the other keys are looked at as those of what was probably meant.
     const meant = nearest(text, words)
     if (named.kind !== 'scalar' || meant === undefined) return blank(first)

@@ -42,6 +42,10 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const sample = (text: string) => text.replace(/\[([0-9]+)-[0-9]+\]/, '$1')
 const isRanged = (text: string) => RANGE.test(text) || !/[[\]]/.test(text)
 
+const SWITCH = new Map([
+  ['on', true],
+  ['off', false],
+])
 const words = (form: RegExp) => (text: string) => (form.test(text) ? text : undefined)
 const isName = (text: string) => NAME.test(text) && !(text.toLowerCase() in {})
 const plainPort = (text: string) => {
@@ -120,7 +124,7 @@ export const SCALARS = {
   },
   toggle: {
     parse: (text: string, node: SourceScalar) =>
-      typeof node.value === 'boolean' ? node.value : { on: true, off: false }[text],
+      typeof node.value === 'boolean' ? node.value : SWITCH.get(text),
     want: 'a switch: write on or off',
     blank: false,
   },

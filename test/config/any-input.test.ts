@@ -101,6 +101,18 @@ void t.test('any text is answered, and never by an exception', (t) => {
   t.end()
 })
 
+void t.test('no value of any key is taken for a property of objects', (t) => {
+  const reference = readFileSync(new URL('examples/reference.yaml', import.meta.url), 'utf8')
+  const values = [...reference.matchAll(/(?<=: )[^\s{}[\],#]+/g)]
+  t.ok(values.length > 100)
+  const unanswered = values.flatMap(({ 0: value, index }) => {
+    const changed = `${reference.slice(0, index)}toString${reference.slice(index + value.length)}`
+    return isAnswered(changed) ? [] : [changed]
+  })
+  t.strictSame(unanswered, [])
+  t.end()
+})
+
 void t.test('any bytes are answered', (t) => {
   const bytes = fc
     .uint8Array({ maxLength: 400 })
