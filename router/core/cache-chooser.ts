@@ -265,8 +265,8 @@ export class CacheChooser {
     }
     if (this.fallback === 'scatter') return (this.#server = this.#nextTurn(isPassedBy))
     const backup = this.#backup
-    const isTaken = backup !== this.home && this.isUsable(backup) && !isPassedBy(backup)
-    return (this.#server = isTaken ? backup : -1)
+    const isReady = backup !== this.home && this.#weights[backup]! > 0 && this.isUsable(backup)
+    return (this.#server = isReady && !isPassedBy(backup) ? backup : -1)
   }
 
   /** The located user's whole list, best first: the home, then each fallback. */

@@ -90,6 +90,12 @@ function checkBackup(
       entry.backup,
       pool.servers.map((server) => server.name),
     )
+    if (pool.servers.find(({ name }) => name === entry.backup)?.weight === 0) {
+      context.warning(
+        here,
+        `${label(path)} has the backup ${quote(entry.backup)}, whose weight is 0: it is quiesced and stands in for nobody`,
+      )
+    }
   }
 }
 

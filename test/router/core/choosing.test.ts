@@ -241,6 +241,12 @@ void t.test('backup: the home, then the one, then nobody', (t) => {
     -1,
     'the backup is nobody else to its own users',
   )
+  down.setWeights(
+    weights.map((weight, server) => (server === 19 ? 0 : weight)),
+    undefined,
+  )
+  down.locateSlot(0, 4)
+  t.equal(down.first(), -1, 'quiesced')
   t.end()
 })
 
