@@ -16,7 +16,7 @@ export interface StateFolder {
   readonly isAnswering: boolean
   /** What was written last, or undefined where there is none. */
   read(name: string): Promise<string | undefined>
-  /** As `read`; undefined of what is no JSON, too. */
+  /** As `read`; what is no JSON is refused: an operator must hear that it is lost. */
   readJson(name: string): Promise<unknown>
   /** Resolves when it, or what was asked for after it, is kept. */
   write(name: string, content: string | Uint8Array): Promise<void>
@@ -66,10 +66,11 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
     read,
     async readJson(name) {
       const text = await read(name)
+      if (text === undefined) return undefined
       try {
-        return JSON.parse(text ?? '') as unknown
+        return JSON.parse(text) as unknown
       } catch {
-        return undefined
+        throw unusable('read', path, { reason: `${name} is damaged: it holds no JSON` })
       }
     },
     write,
@@ -88,7 +89,7 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
 function unusable(
   verb: string,
   path: string,
-  { reason }: Extract<StateAnswer, { ok: false }>,
+  { reason }: Pick<Extract<StateAnswer, { ok: false }>, 'reason'>,
 ): ApplianceError {
   return new ApplianceError(
     'STATE_FOLDER_UNUSABLE',
