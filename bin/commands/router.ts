@@ -86,7 +86,7 @@ async function serve(
       })
     },
     reopen: () => {
-      service.reopenLogs()
+      void service.reopenLogs()
     },
   })
   try {

@@ -1,4 +1,3 @@
-import { closeSync, constants, openSync } from 'node:fs'
 import type { Config, RouterConfig } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { HealthChange } from '../../common/model/health.ts'
@@ -27,6 +26,7 @@ import { createTableBuilder } from '../../router/io/table-builder.ts'
 import type { TableBuilder } from '../../router/io/table-builder.ts'
 import { TlsContexts } from '../../router/io/tls-contexts.ts'
 import type { SecretsChange } from '../../router/io/tls-contexts.ts'
+import { requireAccessLog } from './access-log-file.ts'
 import { measureMoved } from './moved-users.ts'
 import type { Moved } from './moved-users.ts'
 import { planRouter } from './router-plan.ts'
@@ -84,6 +84,8 @@ export class RouterService {
   readonly #tls: TlsContexts
   readonly #poll: NodeJS.Timeout
   readonly #files: FileQueue
+  /** Of its own: a log's disk that hangs holds up no certificate. */
+  readonly #logFiles: FileQueue
   #isPolling = false
   #tablesToldIn: string | undefined
   #setup: RouterSetup
@@ -103,7 +105,8 @@ export class RouterService {
     const planned = await planRouter(init.file, init.box, { tls, files })
     if (!planned.ok) throw new ConfigRefused(planned.problems)
     const { plan } = planned
-    requireAccessLog(plan.config)
+    const logFiles = new FileQueue()
+    await requireAccessLog(plan.config, logFiles)
     const state = openStateFolder(statePath(plan.config))
     const kept = await readKept(state)
     const overrides = overridesFor(readOverrides(kept.overrides), plan.config)
@@ -118,6 +121,7 @@ export class RouterService {
       service = new RouterService(init, {
         tls,
         files,
+        logFiles,
         state,
         kept,
         tables,
@@ -144,6 +148,7 @@ export class RouterService {
     this.tables = parts.tables
     this.#tls = parts.tls
     this.#files = parts.files
+    this.#logFiles = parts.logFiles
     this.#setup = parts.setup
     this.#overrides = parts.overrides
     const { config } = parts.setup
@@ -263,10 +268,10 @@ export class RouterService {
     })
   }
 
-  reopenLogs(): void {
+  async reopenLogs(): Promise<void> {
     // Made by the primary, which may write where the workers may only append.
     try {
-      requireAccessLog(this.config)
+      await requireAccessLog(this.config, this.#logFiles)
     } catch (error) {
       this.#tell('log not reopened', String(this.config.router.accessLog.file), sentence(error))
     }
@@ -316,7 +321,7 @@ export class RouterService {
     let moved: Moved
     let tables: readonly TableNote[]
     try {
-      requireAccessLog(plan.config)
+      await requireAccessLog(plan.config, this.#logFiles)
       tables = await buildTables(this.tables, plan.config, overrides)
       moved = await measureMoved(
         { config: this.config, overrides: this.#overrides, tables: await this.restoredTables() },
@@ -495,6 +500,7 @@ type RouterSetup = Setup & RouterPlan
 interface Parts {
   readonly tls: TlsContexts
   readonly files: FileQueue
+  readonly logFiles: FileQueue
   readonly state: StateFolder
   readonly kept: Kept
   readonly tables: TableBuilder
@@ -541,24 +547,6 @@ function checksOf(config: Config): Parameters<Prober['reconfigure']> {
 
 function statePath({ admin }: Config): string {
   return admin.state ?? `${admin.socket.replace(/\.sock$/, '')}.state`
-}
-
-/** Opens the access log once, so that what a worker could not do is known before there is one. */
-function requireAccessLog({ router }: Config): void {
-  const file = router?.accessLog.file
-  if (file === undefined || router?.accessLog.format === 'off') return
-  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants
-  try {
-    closeSync(openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640))
-  } catch (cause) {
-    // A pipe without a reader is opened later, by whoever has lines for it.
-    if ((cause as NodeJS.ErrnoException).code === 'ENXIO') return
-    throw new ApplianceError(
-      'RTR_ACCESS_LOG_OPEN',
-      `Cannot write the access log ${file} (router.accessLog.file): ${(cause as Error).message}`,
-      { cause },
-    )
-  }
 }
 
 /** What stands for the whole life of a router: who talks to it would lose it. */

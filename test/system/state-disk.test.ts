@@ -1,6 +1,6 @@
 // Needs: root, mkfs.ext4, losetup, fsfreeze
 // The disk of `admin.state` hangs, and nothing that a service does waits for it: not a kill and a
-// new start either.
+// new start either. Nor does the primary wait for the access log's.
 
 import { once } from 'node:events'
 import fs from 'node:fs'
@@ -46,7 +46,7 @@ async function startCache(t: Test, port: number): Promise<http.Server> {
 }
 
 /** A router with three caches, and its state on a disk of its own. */
-async function setUpRouter(t: Test) {
+async function setUpRouter(t: Test, { isLogThere = false } = {}) {
   const folder = aFolder(t)
   const disk = await aDisk(t, path.join(folder, 'disk'))
   await disk.mount()
@@ -63,12 +63,12 @@ router:
   boxes: [router-1]
   workers: 1
   drainDeadline: 2s
-  accessLog: { file: access.log }
+  accessLog: { file: ${isLogThere ? path.join(disk.mountPoint, 'access.log') : 'access.log'} }
   listen: [{ address: "127.0.0.1:${publicPort}" }]
   groups: { photos: { user: "/u/{user}/{photo}", pool: caches } }
   routes: [{ path: /u/*, group: photos }]
 checks: { caches: { type: tcp, interval: 200ms, timeout: 200ms, fall: 2, rise: 1 } }
-admin: { socket: router.sock, state: ${state}, http: off }
+admin: { socket: router.sock, state: ${isLogThere ? 'state' : state}, http: off }
 `,
   )
   t.teardown(async () => {
@@ -138,6 +138,30 @@ void t.test('a router serves, checks and takes drains while its state disk hangs
   })
   t.same(kept(), { drained: ['caches/c2'], weights: { 'caches/c3': 7 } })
   t.equal(await router.stop(), 0)
+})
+
+void t.test('a log that is to be reopened on a disk that hangs holds up no check', async (t) => {
+  const { disk, router, caches, ask } = await setUpRouter(t, { isLogThere: true })
+  await ask()
+  const log = path.join(disk.mountPoint, 'access.log')
+  fs.renameSync(log, `${log}.1`)
+  await disk.freeze()
+  process.kill(router.pid, 'SIGUSR1')
+  caches[0]?.close().closeAllConnections()
+  await isDown(router, 'c1')
+  await soon(t, 'status', SOON_MS, () => router.status())
+  await ask()
+  await until('it is told', 10_000, async () => {
+    const { events } = await router.status()
+    return events.find(({ event }) => event === 'log not reopened')?.reason
+  }).then((reason) => {
+    t.match(reason, /^Cannot write the access log .*: its disk does not answer$/)
+  })
+  await disk.thaw()
+  await until('the new log', 5000, () => Promise.resolve(fs.existsSync(log) ? true : undefined))
+  await ask()
+  t.equal(await router.stop(), 0)
+  t.match(fs.readFileSync(log, 'utf8'), /^(?:\{.+\}\n)+$/)
 })
 
 void t.test('a router is killed, started and stopped while its state disk hangs', async (t) => {
