@@ -13,7 +13,8 @@ import type { Moment } from './pool-state.ts'
 export type ScriptConfig = MountcheckConfig['scripts'][number]
 
 /** Something looked at on a schedule of its own, one look at a time. */
-interface Watched {
+interface Watched<Config> {
+  config: Config
   /** `unknown` until its first look is over, or past its deadline, or can't be begun. */
   state: HealthState
   reason: string
@@ -21,12 +22,13 @@ interface Watched {
   sinceMs: number
   /** The look under way. */
   run: number | undefined
+  /** What that look was begun with, where a reload has changed more than the interval since. */
+  begunWith: Config | undefined
   startedAt: MonotonicMs
   nextAt: MonotonicMs
 }
 
-export interface MountRecord extends Watched {
-  config: MountConfig
+export interface MountRecord extends Watched<MountConfig> {
   /**
    * What looks at it. A start that takes too long is `late`: down, until it is `ready` after all;
    * `blocked` stays none until a former one has ended.
@@ -46,9 +48,7 @@ export interface MountRecord extends Watched {
   token: string | undefined
 }
 
-export interface ScriptRecord extends Watched {
-  config: ScriptConfig
-}
+export type ScriptRecord = Watched<ScriptConfig>
 
 /** The mount check's whole knowledge, mutable, changed by `stepMounts` alone. */
 export interface MountMachine {
@@ -208,17 +208,44 @@ function configure(machine: MountMachine, config: MountcheckConfig, moment: Mome
   machine.mounts = config.mounts.map((mount) => {
     const known = mounts.find((record) => record.config.path === mount.path)
     if (known === undefined) return newMount(mount, machine.kept, moment)
-    known.config = mount
+    reconfigure(known, mount, moment)
     return known
   })
   const scripts = machine.scripts
   machine.scripts = config.scripts.map((script) => {
     const key = scriptKey(script)
     const known = scripts.find((record) => scriptKey(record.config) === key)
-    if (known === undefined) return { config: script, ...newWatched(moment) }
-    known.config = script
+    if (known === undefined) return newWatched(script, moment)
+    reconfigure(known, script, moment)
     return known
   })
+}
+
+/**
+ * What is changed is looked at at once, or as soon as the look under way is over; by a shorter
+ * interval alone, when that is over since the last look. A reload that changes nothing hastens none.
+ */
+function reconfigure<Config extends MountConfig | ScriptConfig>(
+  watched: Watched<Config>,
+  config: Config,
+  { now }: Moment,
+): void {
+  const before = watched.config
+  watched.config = config
+  const isSame = isSameQuestion(before, config)
+  if (watched.run !== undefined) {
+    // Its end plans the next one.
+    if (!isSame) watched.begunWith ??= before
+    return
+  }
+  if (isSame && config.intervalMs >= before.intervalMs) return
+  const dueAt = isSame ? watched.startedAt + config.intervalMs : now
+  watched.nextAt = monotonicMs(Math.min(watched.nextAt, Math.max(now, dueAt)))
+}
+
+/** How often it is asked makes no other question. */
+function isSameQuestion<Config extends MountConfig | ScriptConfig>(a: Config, b: Config): boolean {
+  return JSON.stringify({ ...a, intervalMs: 0 }) === JSON.stringify({ ...b, intervalMs: 0 })
 }
 
 /** Tells a script from all others: one of the arguments `a b` is another than one of `a` and `b`. */
@@ -227,8 +254,7 @@ export const scriptKey = ({ command }: ScriptConfig): string => JSON.stringify(c
 function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Moment): MountRecord {
   const before = kept.find(({ path }) => path === config.path)
   return {
-    config,
-    ...newWatched(moment),
+    ...newWatched(config, moment),
     reason: `${printable(config.path)} has not been looked at yet`,
     process: 'none',
     orderedAt: moment.now,
@@ -241,11 +267,13 @@ function newMount(config: MountConfig, kept: readonly KeptMount[], moment: Momen
   }
 }
 
-const newWatched = ({ now, wallMs }: Moment): Watched => ({
+const newWatched = <Config>(config: Config, { now, wallMs }: Moment): Watched<Config> => ({
+  config,
   state: 'unknown',
   reason: 'has not run yet',
   sinceMs: wallMs,
   run: undefined,
+  begunWith: undefined,
   startedAt: now,
   nextAt: now,
 })
@@ -266,7 +294,7 @@ function takeStock(machine: MountMachine, effects: MountEffect[]): void {
   effects.push({ type: 'keep', mounts: machine.kept })
 }
 
-export const isKnown = ({ state }: Watched): boolean => state !== 'unknown'
+export const isKnown = ({ state }: MountRecord | ScriptRecord): boolean => state !== 'unknown'
 
 const isTimed = ({ process, run, isOverdue }: MountRecord): boolean =>
   process === 'starting' || (run !== undefined && !isOverdue)
@@ -338,14 +366,15 @@ function takeReport(
 ): void {
   const tookMs = moment.now - mount.startedAt
   const isLate = mount.isOverdue || tookMs > mount.config.deadlineMs
-  mount.run = undefined
+  // What it was not asked for, it can't tell.
+  const judged = judgeMount(mount.begunWith ?? mount.config, report)
+  const isRepeated = endLook(mount)
   mount.isOverdue = false
   // Without a look nothing has become known of it.
   if (report.failure?.step !== 'process') mount.last = report
   mount.sizeBytes = report.space?.sizeBytes ?? mount.sizeBytes
   mount.token = report.token ?? mount.token
   const { path } = mount.config
-  const judged = judgeMount(mount.config, report)
   if (isLate && judged.isUp) {
     const reason = `${printable(path)} answered only after ${spanInWords(Math.round(tookMs))}`
     settle(mount, path, 'down', reason, moment, effects)
@@ -353,8 +382,16 @@ function takeReport(
     settle(mount, path, stateOf(judged.isUp), judged.reason, moment, effects)
   }
   // After a silence nobody waits for the next round to believe the disk again.
-  const dueAt = isLate ? moment.now : mount.startedAt + mount.config.intervalMs
+  const dueAt = isLate || isRepeated ? moment.now : mount.startedAt + mount.config.intervalMs
   mount.nextAt = monotonicMs(Math.max(moment.now, dueAt))
+}
+
+/** Whether another one is to follow at once, as a reload has changed what is to be looked for. */
+function endLook(watched: MountRecord | ScriptRecord): boolean {
+  const isRepeated = watched.begunWith !== undefined
+  watched.run = undefined
+  watched.begunWith = undefined
+  return isRepeated
 }
 
 /**
@@ -374,7 +411,7 @@ function takeLoss(mount: MountRecord, how: string, moment: Moment, effects: Moun
     return
   }
   mount.process = 'none'
-  mount.run = undefined
+  endLook(mount)
   if (!isIdle) {
     mount.nextAt = monotonicMs(moment.now + (retriedAt === undefined ? 0 : RESTART_MS))
     mount.retriedAt ??= moment.now
@@ -407,15 +444,15 @@ function takeScript(
   moment: Moment,
   effects: MountEffect[],
 ): void {
-  script.run = undefined
-  script.nextAt = monotonicMs(Math.max(moment.now, script.startedAt + script.config.intervalMs))
+  const dueAt = endLook(script) ? moment.now : script.startedAt + script.config.intervalMs
+  script.nextAt = monotonicMs(Math.max(moment.now, dueAt))
   settle(script, script.config.command.join(' '), stateOf(isUp), reason, moment, effects)
 }
 
 const stateOf = (isUp: boolean): 'up' | 'down' => (isUp ? 'up' : 'down')
 
 function settle(
-  watched: Watched,
+  watched: MountRecord | ScriptRecord,
   subject: string,
   to: 'up' | 'down',
   reason: string,
@@ -435,13 +472,14 @@ function settle(
 }
 
 function startDue(machine: MountMachine, moment: Moment, effects: MountEffect[]): void {
-  const start = (watched: Watched): number => {
+  const start = (watched: MountRecord | ScriptRecord): number => {
     machine.runCount += 1
     watched.run = machine.runCount
     watched.startedAt = moment.now
     return watched.run
   }
-  const isDue = ({ run, nextAt }: Watched): boolean => run === undefined && nextAt <= moment.now
+  const isDue = ({ run, nextAt }: MountRecord | ScriptRecord): boolean =>
+    run === undefined && nextAt <= moment.now
   for (const mount of machine.mounts) {
     if (mount.process !== 'ready' || !isDue(mount)) continue
     mount.putOffMs = 0

@@ -281,6 +281,8 @@ class Checker {
   }
 }
 
+const isLook = ({ type }: MountEffect): boolean => type === 'look'
+
 void t.test('before the first look the answer is 503, then as the look says', (t) => {
   const checker = new Checker()
   t.match(checker.answer(), {
@@ -457,6 +459,164 @@ void t.test('a reload keeps what is known of the mounts that stay', (t) => {
   t.match(checker.answer().body.mounts, [{ up: true }, { up: false }])
   t.end()
 })
+
+/** What a reload changes while a look is under way, and what that look reports. */
+const changed: { name: string; to: Partial<MountConfig>; old: Partial<MountReport> }[] = [
+  { name: 'an added canary', to: { canary: { file: 'c', sha256: 'aa' } }, old: {} },
+  {
+    name: 'another canary',
+    to: { canary: { file: 'c', sha256: 'aa' } },
+    old: { canarySha256: 'bb' },
+  },
+  { name: 'an added source', to: { source: '/dev/sdb1' }, old: {} },
+]
+for (const { name, to, old } of changed) {
+  void t.test(`a look under way says nothing of ${name}: the next one, at once, does`, (t) => {
+    const canary = 'canarySha256' in old ? { file: 'c', sha256: 'bb' } : undefined
+    const checker = new Checker({ mounts: [mount({ intervalMs: 10_000, canary })] })
+    checker.report(1, old)
+    checker.at(10_000).send({ type: 'deadline' })
+    const mounts = [mount({ intervalMs: 10_000, ...to })]
+    const between = [mount({ intervalMs: 10_000, canary: { file: 'd', sha256: 'dd' } })]
+    checker.at(10_050).configure({ mounts: between })
+    t.same(checker.at(10_100).configure({ mounts }), [], 'no second one beside it')
+    t.match(checker.at(10_900).report(2, old), [{ type: 'look', run: 3, mount: to }])
+    t.match(checker.answer(), { httpStatus: 200, body: { reason: 'all is well' } })
+    checker.at(10_905).report(3, { canarySha256: 'cc', isSource: false })
+    t.equal(checker.answer().httpStatus, 503, 'by what is configured now')
+    t.equal(nextMountDeadline(checker.machine), 20_900, 'and one only')
+    t.end()
+  })
+}
+
+void t.test('a look under way that hangs is told over a reload that changes its mount', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  checker.at(1000).send({ type: 'deadline' })
+  const mounts = [mount({ canary: { file: 'c', sha256: 'aa' } })]
+  checker.at(1100).configure({ mounts })
+  t.equal(nextMountDeadline(checker.machine), 2000)
+  t.same(checker.at(2000).send({ type: 'deadline' }).filter(isLook), [])
+  t.match(checker.answer().body.reason, 'no answer from /srv/photos for 1 s')
+  t.same(checker.at(5000).configure({ mounts: [mount()] }), [])
+  t.equal(checker.started.length, 1)
+  t.match(checker.at(6000).report(2), [{ type: 'look', run: 3, mount: { canary: undefined } }])
+  t.end()
+})
+
+void t.test('a process that dies in a look of before a reload is not started without end', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  checker.at(1000).send({ type: 'deadline' })
+  checker.slow.add('/srv/photos')
+  checker.at(1100).configure({ mounts: [mount({ source: '/dev/sdc1' })] })
+  checker.at(2000).send({ type: 'deadline' })
+  checker.at(2100).gone('ended with SIGKILL')
+  t.equal(checker.started.length, 2, 'at once')
+  checker.at(2101).gone('cannot be run: EAGAIN')
+  checker.at(2102).gone('cannot be run: EAGAIN')
+  t.equal(checker.started.length, 3)
+  t.equal(nextMountDeadline(checker.machine), 3102)
+  t.end()
+})
+
+void t.test('a process that dies in a look of before a reload is replaced for a new one', (t) => {
+  const checker = new Checker()
+  checker.report(1)
+  checker.at(1000).send({ type: 'deadline' })
+  checker.at(1100).configure({ mounts: [mount({ source: '/dev/sdc1' })] })
+  const look = { type: 'look', run: 3, mount: { source: '/dev/sdc1' } }
+  t.match(checker.at(1500).gone('ended with SIGKILL'), [{ type: 'tell' }, look])
+  t.same(checker.at(1505).report(3, { isSource: false }).filter(isLook), [])
+  const reason = '/srv/photos is mounted from /dev/sdb1 instead of /dev/sdc1'
+  t.match(checker.answer().body, { reason }, 'by what is configured now')
+  t.end()
+})
+
+void t.test('a mount that a reload changes is looked at at once', (t) => {
+  const intervalMs = 3_600_000
+  const checker = new Checker({ mounts: [mount({ intervalMs, source: '/dev/sdc1' })] })
+  checker.report(1, { isSource: false })
+  t.equal(checker.answer().httpStatus, 503)
+  const mounts = [mount({ intervalMs, source: '/dev/sdb1' })]
+  t.match(checker.at(60_000).configure({ mounts }), [{ type: 'look', run: 2 }])
+  checker.at(60_100).configure({ mounts: [mount({ intervalMs, source: '/dev/sdb' })] })
+  checker.at(60_200).configure({ mounts })
+  t.match(checker.report(2, { isSource: false }), [{ type: 'look', run: 3 }])
+  checker.at(60_205).report(3)
+  t.equal(checker.answer().httpStatus, 200, 'after a look under way, too')
+  t.end()
+})
+
+const SLOW_SCRIPT = { command: ['/bin/logic'], intervalMs: 3_600_000, timeoutMs: 2000 }
+
+/** A box of a mount and a script that are looked at once an hour, first at 0. */
+function hourly(): Checker {
+  const mounts = [mount({ intervalMs: 3_600_000 })]
+  const checker = new Checker({ mounts, scripts: [SLOW_SCRIPT] })
+  checker.send({ type: 'script', run: 1, isUp: true, reason: 'exit 0' })
+  checker.report(2)
+  return checker
+}
+const every = (intervalMs: number): Partial<MountcheckConfig> => ({
+  mounts: [mount({ intervalMs })],
+  scripts: [{ ...SLOW_SCRIPT, intervalMs }],
+})
+
+void t.test('an interval that a reload shortens counts from the last look on', (t) => {
+  const checker = hourly()
+  t.same(checker.at(4000).configure(every(10_000)), [], 'not over yet')
+  t.equal(nextMountDeadline(checker.machine), 10_000)
+  t.match(checker.at(10_000).send({ type: 'deadline' }), [{ type: 'look' }, { type: 'script' }])
+  const late = hourly()
+  t.match(late.at(60_000).configure(every(10_000)), [{ type: 'look' }, { type: 'script' }], 'over')
+  const under = new Checker(every(3_600_000))
+  under.at(100).configure(every(10_000))
+  under.at(200).send({ type: 'script', run: 1, isUp: true, reason: 'exit 0' })
+  t.same(under.report(2).filter(isLook), [])
+  t.equal(nextMountDeadline(under.machine), 10_000, 'of a look under way, too')
+  const dying = hourly()
+  dying.at(3_600_000).send({ type: 'deadline' })
+  dying.slow.add('/srv/photos')
+  for (const ms of [10, 20]) dying.at(3_600_000 + ms).gone('ended with SIGKILL')
+  dying.at(3_600_030).configure(every(60_000))
+  t.equal(nextMountDeadline(dying.machine), 3_601_020, 'and puts no retry off')
+  t.end()
+})
+
+void t.test(
+  'a reload that shortens no interval and changes nothing brings no look forward',
+  (t) => {
+    const checker = hourly()
+    for (let at = 1; at <= 1000; at += 1) {
+      t.same(checker.at(at * 1000).configure(every(3_600_000 + (at % 2))), [])
+    }
+    t.ok(Number(nextMountDeadline(checker.machine)) >= 3_600_000)
+    const other = startAnew()
+    other.at(1050).gone('ended with SIGKILL')
+    other.at(1100).gone('ended with SIGKILL')
+    other.at(1200).configure({})
+    t.equal(nextMountDeadline(other.machine), 2100, 'nor shortens the pause between two starts')
+    t.end()
+  },
+)
+
+void t.test(
+  'a script whose timeout a reload changes runs again at once, not twice at a time',
+  (t) => {
+    const checker = hourly()
+    const mounts = [mount({ intervalMs: 3_600_000 })]
+    const patient = [{ ...SLOW_SCRIPT, timeoutMs: 9000 }]
+    const [run] = checker.at(1000).configure({ mounts, scripts: patient })
+    t.match(run, { type: 'script', run: 3, script: { timeoutMs: 9000 } })
+    t.same(checker.at(1100).configure({ mounts, scripts: [SLOW_SCRIPT] }), [])
+    const over = { type: 'script', run: 3, isUp: true, reason: 'exit 0' } as const
+    t.match(checker.at(1200).send(over), [{ type: 'script', run: 4, script: { timeoutMs: 2000 } }])
+    checker.send({ ...over, run: 4 })
+    t.equal(nextMountDeadline(checker.machine), 3_600_000)
+    t.end()
+  },
+)
 
 void t.test(
   'a box of several mounts is down until each was looked at or is past its deadline',
