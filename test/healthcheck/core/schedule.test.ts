@@ -151,6 +151,34 @@ void t.test(
   },
 )
 
+void t.test(
+  'a reload that shortens an interval checks at once, one that changes nothing never',
+  (t) => {
+    const checks: number[] = []
+    const world = new World((effect, at) => {
+      if (effect.type === 'probe') checks.push(at)
+    })
+    const reload = (intervalMs: number) => {
+      const timing = { intervalMs, fastIntervalMs: intervalMs, downIntervalMs: intervalMs }
+      world.send({
+        type: 'configure',
+        pools: { caches: poolOf(1) },
+        checks: { tcp: tcpCheck(timing) },
+      })
+    }
+    reload(3_600_000)
+    for (let at = 1000; at < 60_000; at += 1000) {
+      world.runUntil(at)
+      reload(3_600_000)
+    }
+    t.same(checks, [0])
+    reload(10_000)
+    world.runUntil(69_000)
+    t.same(checks, [0, 59_000, 69_000])
+    t.end()
+  },
+)
+
 void t.test('first checks come at once, so many at a time', (t) => {
   const starts = startsOf(200, 7, { concurrency: 64 }, () => undefined)
   const at = (ms: number): number => [...starts.values()].filter((list) => list[0] === ms).length
