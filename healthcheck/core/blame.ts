@@ -68,16 +68,13 @@ export function spanInWords(ms: number): string {
   return ms >= 1000 ? `${ms / 1000} s` : `${Math.round(ms)} ms`
 }
 
-/** Text from a server, fit for a log line: one line, bounded, no control characters. */
+/** Text from a server, fit for a log line: one line, bounded, nothing that a terminal obeys or hides. */
 export function printable(text: string): string {
-  const line = Array.from(text.slice(0, LONGEST), (char) => (isControl(char) ? ' ' : char)).join('')
+  const line = text.slice(0, LONGEST).replace(UNPRINTABLE, ' ')
   return line.replaceAll(/ {2,}/g, ' ').trim() + (text.length > LONGEST ? '…' : '')
 }
 
-function isControl(char: string): boolean {
-  const code = char.codePointAt(0) ?? 0
-  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029
-}
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 const OPENSSL_ERROR = /\berror:[0-9A-F]+:[^:]*:[^:]*:([^:]+):[^:]*:\d+:(.*)/
 

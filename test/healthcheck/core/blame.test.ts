@@ -114,10 +114,14 @@ void t.test('whatever a server writes becomes one bounded line', (t) => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 500 }), (text) => {
       const line = printable(text)
-      return line.length <= 201 && !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(line)
+      return line.length <= 201 && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(line)
     }),
   )
   t.equal(printable('a\r\nb\t\tc '), 'a b c')
+  // Characters that turn the direction of a terminal's text, or that it does not show.
+  for (const hidden of ['\u202e', '\u2066', '\u200b', '\u00ad', '\ufeff', '\u{e0041}'])
+    t.equal(printable(`a${hidden}b${hidden}`), 'a b')
+  t.equal(printable('é 写真 😀'), 'é 写真 😀')
   t.equal(printable('x'.repeat(300)), `${'x'.repeat(200)}…`)
   t.end()
 })
