@@ -31,7 +31,7 @@ export function parseOptions(args: readonly string[], spec: OptionSpec): Options
   }
   const options = Object.fromEntries(known)
   const { tokens } = parseArgs({
-    args: [...args],
+    args: args.map((arg) => (NEGATIVE.test(arg) ? `${PLAIN}${arg}` : arg)),
     options,
     strict: false,
     allowPositionals: true,
@@ -41,7 +41,7 @@ export function parseOptions(args: readonly string[], spec: OptionSpec): Options
   const switches = new Set<string>()
   const positionals: string[] = []
   for (const token of tokens) {
-    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind === 'positional') positionals.push(token.value.replace(PLAIN, ''))
     if (token.kind !== 'option') continue
     const option = known.get(token.name)
     if (option === undefined) throw unknownOption(token.rawName, known.keys())
@@ -53,7 +53,7 @@ export function parseOptions(args: readonly string[], spec: OptionSpec): Options
       if (token.value === undefined || token.value === '')
         throw new UsageError(`The option ${token.rawName} wants a value`)
       if (token.name in values) throw new UsageError(`The option ${token.rawName} stands twice`)
-      values[token.name] = token.value
+      values[token.name] = token.value.replace(PLAIN, '')
     }
   }
   checkPositionals(positionals, spec)
@@ -67,8 +67,15 @@ export function required(options: Options, name: string, shown: string): string 
   return value
 }
 
+/** A number, which is no option: whoever wants one says what it may be. */
+const NEGATIVE = /^-[0-9]/
+/** Stands before what is to be no option; no argument of a command line can hold it. */
+const PLAIN = '\0'
+
 function checkPositionals(given: readonly string[], spec: OptionSpec): void {
   const names = spec.positionals ?? []
+  const empty = given.indexOf('')
+  if (empty >= 0) throw new UsageError(`The argument ${names[empty] ?? names.at(-1)} is empty`)
   const missing = names[given.length]
   const mayMiss = spec.variadic === true && given.length >= names.length - 1
   if (missing !== undefined && !mayMiss) throw new UsageError(`The argument ${missing} is missing`)

@@ -11,10 +11,7 @@ export interface Problem {
 
 /** `file:line:column: sentence`, on one line whatever the message quotes. */
 export function formatProblem(problem: Problem): string {
-  const message = problem.message.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
-    escapeControl,
-  )
+  const message = problem.message.replace(UNPRINTABLE, escaped)
   return `${problem.file}:${problem.line}:${problem.column}: ${message}`
 }
 
@@ -40,6 +37,7 @@ export function listOf(words: readonly string[], conjunction = 'or'): string {
   return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} ${conjunction} ${last}`
 }
 
-function escapeControl(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-}
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+const escaped = (character: string): string =>
+  `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`

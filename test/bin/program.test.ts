@@ -54,6 +54,17 @@ void t.test('every help fits into 80 columns', async (t) => {
   }
 })
 
+void t.test('an argument that is empty, or a number below 0, is told as what it is', async (t) => {
+  const [empty, negative, box] = await runAll(
+    ['drain', ''],
+    ['weight', 'c1', '-1'],
+    ['router', '-c', '/none.yaml', '--box', '-1'],
+  )
+  t.match(empty, { code: 2, stderr: /: The argument CACHE is empty\n/ })
+  t.match(negative, { code: 2, stderr: /: The weight "-1" is not a number from 0 to 1000000\n/ })
+  t.match(box, { code: 1, stderr: /^\/none\.yaml:1:1: / })
+})
+
 void t.test('a wrong command line is one sentence and exit 2', async (t) => {
   const lines = [
     ['check', '--bxo', 'a'],
