@@ -1,7 +1,7 @@
 /** One line of /proc/PID/mountinfo (proc_pid_mountinfo(5)). */
 export interface MountEntry {
-  /** `major:minor` of the device. */
-  readonly device: string
+  /** The mount's own, until it is unmounted; then another one may get it. */
+  readonly id: number
   readonly mountPoint: string
   readonly type: string
   readonly source: string
@@ -16,7 +16,7 @@ export function parseMountInfo(text: string): MountEntry[] {
 
 /**
  * What is mounted at `path` itself (not somewhere above it): of several mounts on top of one
- * another the last, which is the one that is seen.
+ * another the last. Whether it is the one that is seen there, its id tells.
  */
 export function mountAt(entries: readonly MountEntry[], path: string): MountEntry | undefined {
   return entries.findLast((entry) => entry.mountPoint === path)
@@ -30,13 +30,13 @@ export function isReadOnly(entry: MountEntry): boolean {
 function parseLine(line: string): MountEntry | undefined {
   const fields = line.split(' ')
   const separator = fields.indexOf('-', 6)
-  const [, , device, , mountPoint, mountOptions] = fields
+  const [id, , , , mountPoint, mountOptions] = fields
   const [type, source, superOptions = ''] = fields.slice(separator + 1)
   if (separator < 0 || mountPoint === undefined || mountOptions === undefined) return undefined
-  if (device === undefined || type === undefined || source === undefined) return undefined
+  if (type === undefined || source === undefined) return undefined
   const options = [...new Set([...mountOptions.split(','), ...superOptions.split(',')])]
   return {
-    device,
+    id: Number(id),
     mountPoint: unescapeOctal(mountPoint),
     type: unescapeOctal(type),
     source: unescapeOctal(source),

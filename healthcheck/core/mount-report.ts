@@ -7,6 +7,8 @@ import type { MountEntry } from './mount-info.ts'
 export interface MountReport {
   /** undefined: nothing is mounted there. */
   readonly entry: MountEntry | undefined
+  /** What is seen at its path instead, as it is mounted above: nothing else is known then. */
+  readonly hiddenBy: MountEntry | undefined
   /** Where the path leads by symbolic links, if nothing is mounted there. */
   readonly linkTarget: string | undefined
   /** Where the configured source is mounted instead, if it is. */
@@ -44,6 +46,7 @@ export interface MountFailure {
 export function failedReport(failure: MountFailure): MountReport {
   return {
     entry: undefined,
+    hiddenBy: undefined,
     linkTarget: undefined,
     elsewhere: undefined,
     isSource: true,
@@ -70,9 +73,10 @@ export function judgeMount(
 }
 
 function wrongMount(config: MountConfig, report: MountReport): string | undefined {
-  const { entry, failure } = report
+  const { entry, hiddenBy, failure } = report
   if (failure?.step === 'process' || failure?.step === 'look') return failureInWords(failure)
   if (entry === undefined) return `is not mounted${whereElse(config, report)}`
+  if (hiddenBy !== undefined) return `is mounted, but hidden by ${mountInWords(hiddenBy)}`
   if (config.type !== undefined && entry.type !== config.type) {
     return `has type ${printable(entry.type)} instead of ${config.type}`
   }
@@ -96,6 +100,9 @@ function whereElse(config: MountConfig, { linkTarget, elsewhere }: MountReport):
   if (elsewhere === undefined) return ''
   return `: ${config.source ?? ''} is mounted at ${printable(elsewhere)}`
 }
+
+const mountInWords = ({ source, mountPoint }: MountEntry): string =>
+  `${printable(source)}, mounted at ${printable(mountPoint)}`
 
 function wrongSpace(config: MountConfig, { space }: MountReport): string | undefined {
   if (space === undefined) return undefined

@@ -19,40 +19,81 @@ import type { MountEntry } from '../core/mount-info.ts'
 import { failedReport } from '../core/mount-report.ts'
 import type { MountFailure, MountReport, MountSpace } from '../core/mount-report.ts'
 import { withFile } from '../../common/runtime/regular-file.ts'
+import { withNearestFolder } from './held-folder.ts'
+import type { HeldFolder } from './held-folder.ts'
 
 /**
  * One real look at a mount. Blocks for as long as the disk does, perhaps for ever: only to be
  * called in a process made for it.
  */
 export function lookAtMount(config: MountConfig): MountReport {
-  let found: Found
-  try {
-    found = find(config)
-  } catch (error) {
-    return failedReport(failureOf('look', error))
+  for (let triesLeft = TRIES; ; triesLeft -= 1) {
+    const report = lookOnce(config)
+    if (triesLeft === 1 || !mayBeChange(report)) return report
   }
-  const { entry } = found
-  let report: MountReport = { ...failedReport(NONE), ...found, failure: undefined }
-  // What lies under a missing mount is another file system: nothing is written there.
-  if (entry === undefined) return report
-  report = { ...report, errorCount: errorCountOf(entry) }
+}
+
+/** A mount or an unmount amid a look is like a mount that is hidden; the next look tells. */
+const mayBeChange = ({ hiddenBy, failure }: MountReport): boolean =>
+  hiddenBy !== undefined || failure?.message === CHANGES
+
+function lookOnce(config: MountConfig): MountReport {
+  let report = failedReport(NONE)
   try {
-    report = { ...report, space: spaceOf(config.path) }
+    const entries = readMounts()
+    const entry = mountAt(entries, config.path)
+    if (entry === undefined) return missingReport(config, entries)
+    report = { ...report, entry, errorCount: errorCountOf(entry) }
+    return withNearestFolder(config.path, (folder) => lookIn(folder, config))
+  } catch (error) {
+    return { ...report, failure: failureOf('look', error) }
+  }
+}
+
+const readMounts = (): MountEntry[] => parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'))
+
+/**
+ * What the path leads to is the mount only if it lies in that one: the mount is hidden where
+ * another one has been mounted above it. Nothing is written into anything else.
+ */
+function lookIn(folder: HeldFolder, config: MountConfig): MountReport {
+  const entries = readMounts()
+  const seen = entries.find(({ id }) => id === folder.mountId)
+  if (seen?.mountPoint === config.path) return lookAtTop(folder.path, seen, config)
+  const entry = mountAt(entries, config.path)
+  if (entry === undefined) return missingReport(config, entries)
+  if (seen === undefined) throw new Error(CHANGES)
+  return { ...failedReport(NONE), failure: undefined, entry, hiddenBy: seen }
+}
+
+function missingReport({ path, source }: MountConfig, entries: readonly MountEntry[]): MountReport {
+  const elsewhere = source === undefined ? undefined : entries.find(sourceIs(source))?.mountPoint
+  const linkTarget = linkTargetOf(path)
+  return { ...failedReport(NONE), failure: undefined, linkTarget, elsewhere }
+}
+
+/** `top` leads into that mount, and nowhere else. */
+function lookAtTop(top: string, entry: MountEntry, config: MountConfig): MountReport {
+  const isSource = config.source === undefined || sourceIs(config.source)(entry)
+  const found = { entry, isSource, errorCount: errorCountOf(entry), failure: undefined }
+  let report: MountReport = { ...failedReport(NONE), ...found }
+  try {
+    report = { ...report, space: spaceOf(top) }
   } catch (error) {
     return { ...report, failure: failureOf('look', error) }
   }
   if (isReadOnly(entry)) return report
-  const tried = tryDisk(config.path)
+  const tried = tryDisk(top)
   if (typeof tried === 'object') return { ...report, failure: tried }
   report = { ...report, latencyMs: tried }
   try {
-    report = { ...report, token: keepToken(config.path) }
+    report = { ...report, token: keepToken(top) }
   } catch (error) {
     return { ...report, failure: failureOf('identity', error) }
   }
   if (config.canary === undefined) return report
   try {
-    return { ...report, canarySha256: digestOf(join(config.path, config.canary.file)) }
+    return { ...report, canarySha256: digestOf(join(top, config.canary.file)) }
   } catch (error) {
     return { ...report, failure: failureOf('canary', error) }
   }
@@ -61,19 +102,9 @@ export function lookAtMount(config: MountConfig): MountReport {
 /** Holds the cache's identity. No dot in front: whoever empties the cache takes it along. */
 export const TOKEN_FILE = 'photoedge-cache-id'
 
-type Found = Pick<MountReport, 'entry' | 'linkTarget' | 'elsewhere' | 'isSource'>
-
-function find(config: MountConfig): Found {
-  const entries = parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'))
-  const entry = mountAt(entries, config.path)
-  const linkTarget = entry === undefined ? linkTargetOf(config.path) : undefined
-  const { source } = config
-  if (source === undefined) return { entry, linkTarget, elsewhere: undefined, isSource: true }
+function sourceIs(source: string): (entry: MountEntry) => boolean {
   const device = deviceOf(source)
-  const isIt = (other: MountEntry): boolean =>
-    other.source === source || deviceOf(other.source) === device
-  if (entry !== undefined) return { entry, linkTarget, elsewhere: undefined, isSource: isIt(entry) }
-  return { entry, linkTarget, elsewhere: entries.find(isIt)?.mountPoint, isSource: true }
+  return (entry) => entry.source === source || deviceOf(entry.source) === device
 }
 
 /** The kernel lists a mount by the path without any link. */
@@ -224,5 +255,8 @@ function failureOf(step: MountFailure['step'], error: unknown): MountFailure {
 }
 
 const PROBE_BYTES = 4096
+/** Each takes a fraction of a millisecond. */
+const TRIES = 3
+const CHANGES = 'it is mounted and unmounted all the time'
 const OTHER_BYTES = 'other bytes than written'
 const NONE: MountFailure = { step: 'look', code: '', message: '' }

@@ -15,7 +15,7 @@ void t.test('mounts are read with their escapes, optional fields and both sets o
   const entries = parseMountInfo(TEXT)
   t.equal(entries.length, 7)
   t.strictSame(entries[2], {
-    device: '8:17',
+    id: 90,
     mountPoint: '/srv/photos',
     type: 'xfs',
     source: '/dev/sdb1',

@@ -29,7 +29,7 @@ const mount = (changes: Partial<MountConfig> = {}): MountConfig => ({
 })
 
 const entry: MountEntry = {
-  device: '8:17',
+  id: 90,
   mountPoint: '/srv/photos',
   type: 'xfs',
   source: '/dev/sdb1',
@@ -38,6 +38,7 @@ const entry: MountEntry = {
 
 const well: MountReport = {
   entry,
+  hiddenBy: undefined,
   linkTarget: undefined,
   elsewhere: undefined,
   isSource: true,
@@ -71,6 +72,12 @@ const judgements: {
     config: { source: '/dev/sdb1' },
     report: { entry: undefined, linkTarget: '/mnt/x', elsewhere: '/mnt/x' },
     reason: '/srv/photos is not mounted: a symbolic link leads from there to /mnt/x, name that',
+  },
+  {
+    name: 'hidden by a mount above',
+    config: { source: '/dev/sdc1', type: 'ext4' },
+    report: { hiddenBy: { ...entry, source: '/dev/sdd1', mountPoint: '/srv' }, isSource: false },
+    reason: '/srv/photos is mounted, but hidden by /dev/sdd1, mounted at /srv',
   },
   {
     name: 'another source',
