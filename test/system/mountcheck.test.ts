@@ -65,7 +65,7 @@ async function setUp(
   { mount = '', mkfs = '-N 64', isOrdinaryUser = false, hasState = true } = {},
 ): Promise<SetUp> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
-  const disk = await Disk.make(folder, { mkfs })
+  const disk = await Disk.make(path.join(folder, 'srv'), { mkfs })
   t.teardown(async () => {
     await disk.remove()
     fs.rmSync(folder, { recursive: true, force: true })
@@ -120,6 +120,83 @@ void t.test('not mounted, mounted, mounted elsewhere, unmounted', async (t) => {
   await disk.mount()
   const back = await notices(t, check, 200, /^all is well$/)
   t.equal(back.cache, first.cache, 'the same disk is the same cache')
+})
+
+void t.test('hidden by a mount above: told, and nothing is written into that', async (t) => {
+  const { disk, check } = await setUp(t)
+  const { mountPoint } = disk
+  const above = path.dirname(mountPoint)
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-'))
+  const other = await Disk.make(folder)
+  t.teardown(async () => {
+    await sh(`umount -l ${mountPoint} ${above} || true`)
+    await other.remove()
+    fs.rmSync(folder, { recursive: true, force: true })
+  })
+  await disk.mount()
+  const first = await notices(t, check, 200, /^all is well$/)
+  await other.mount(above)
+  await notices(t, check, 503, / is mounted, but hidden by \/dev\/loop\d+, mounted at .*\/srv$/)
+  fs.mkdirSync(mountPoint)
+  for (let look = 0; look < 2; look += 1) {
+    // Each look says so anew.
+    await new Promise((resolve) => setTimeout(resolve, 2 * INTERVAL_MS))
+    const hidden = await notices(t, check, 503, / hidden by \/dev\/loop\d+, mounted at .*\/srv$/)
+    t.equal(hidden.cache, first.cache)
+  }
+  t.same(fs.readdirSync(mountPoint), [], 'nothing is written into the directory that is seen')
+  await sh(`mount -t tmpfs none ${mountPoint}`)
+  const seen = await notices(t, check, 200, /^all is well$/)
+  t.match(seen.mounts, [{ type: 'tmpfs' }], 'of two mounts at the path the one that is seen')
+  t.not(seen.cache, first.cache)
+  await disk.unmount()
+  await notices(t, check, 503, / hidden by /)
+  await other.unmount(above)
+  const back = await notices(t, check, 200, /^all is well$/)
+  t.equal(back.cache, first.cache)
+})
+
+void t.test('unmounted amid a look: the rest of it goes nowhere else', async (t) => {
+  const { disk, check } = await setUp(t)
+  const { mountPoint } = disk
+  const beside = path.join(path.dirname(mountPoint), 'beside')
+  fs.mkdirSync(beside)
+  await disk.mount()
+  const first = await notices(t, check, 200, /^all is well$/)
+  await sh(`mount --bind ${mountPoint} ${beside}`)
+  t.teardown(() => sh(`fsfreeze -u ${beside} 2>/dev/null || true; umount -l ${beside}`))
+  await disk.freeze()
+  await notices(t, check, 503, /^no answer from /)
+  await sh(`umount -l ${mountPoint}; fsfreeze -u ${beside}`)
+  const gone = await notices(t, check, 503, / is not mounted$/)
+  t.same(fs.readdirSync(mountPoint), [], 'nothing is written into the bare directory')
+  t.equal(gone.cache, first.cache, 'no identity is invented')
+})
+
+void t.test('tmpfs, overlays, bind mounts and moved ones are mounts as any other', async (t) => {
+  const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'photoedge-mountcheck-')))
+  t.teardown(async () => {
+    await sh(`umount -R -l ${folder}`)
+    fs.rmdirSync(folder)
+  })
+  const at = (name: string): string => path.join(folder, name)
+  // Of its own, as nothing can be moved out of a mount that is shared.
+  await sh(`mount -t tmpfs none ${folder}; mount --make-private ${folder}; cd ${folder}
+    mkdir lower upper work overlay bound a b
+    mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none overlay
+    mount --bind upper bound
+    mount -t tmpfs early a; mount -t tmpfs late b; mount --move a b`)
+  for (const [name, type, source] of [
+    ['', 'tmpfs', 'none'],
+    ['overlay', 'overlay', 'none'],
+    ['bound', 'tmpfs', 'none'],
+    ['b', 'tmpfs', 'early'],
+  ] as const) {
+    const report = lookAtMount({ ...HAND, path: at(name) })
+    t.match(report, { entry: { type, source }, failure: undefined, hiddenBy: undefined }, name)
+    t.ok(fs.existsSync(path.join(at(name), TOKEN_FILE)), `${name} is written into`)
+  }
+  t.match(lookAtMount({ ...HAND, path: at('a') }), { entry: undefined, failure: undefined })
 })
 
 void t.test('read-only, full, without inodes', async (t) => {
@@ -197,7 +274,8 @@ void t.test(
     const atHand = { ...HAND, path: disk.mountPoint }
     t.equal(lookAtMount(atHand).failure, undefined)
     fs.writeFileSync(path.join(disk.mountPoint, PROBE_FILE), '', { mode: 0o600 })
-    await sh(`chown nobody ${disk.mountPoint}`)
+    // He need not be able to list it.
+    await sh(`chown nobody ${disk.mountPoint}; chmod 300 ${disk.mountPoint}`)
     await notices(t, check, 200, /^all is well$/)
     await disk.freeze()
     await notices(t, check, 503, /^no answer from /)
