@@ -1,15 +1,17 @@
-import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import type { ScriptCheckConfig } from '../../common/config/config.ts'
-import type { Failure } from '../core/blame.ts'
+import { NoAnswer } from '../../common/runtime/file-queue.ts'
+import { printable, spanInWords } from '../core/blame.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { ProbeTarget } from '../core/probe-plan.ts'
 import { judgeScript, scriptTimeout } from '../core/script-outcome.ts'
+import type { ScriptEnd } from '../core/script-outcome.ts'
 import { ProbeRun } from './probe-run.ts'
 import type { ProbeComponents, RunningProbe } from './probe-run.ts'
-import { findUser, scriptRefusal } from './script-file.ts'
+import { findUser, ScriptFiles } from './script-file.ts'
 import { createScriptKiller, killProcess } from './script-killer.ts'
 import { MARK, newMark } from './script-mark.ts'
+import { BEING_WRITTEN, becomeFailure, startFailure, startScript } from './script-start.ts'
 
 type ScriptTarget = ProbeTarget & { readonly check: ScriptCheckConfig }
 
@@ -18,43 +20,70 @@ export interface ScriptProber {
   run(target: ScriptTarget, done: (outcome: Outcome) => void): RunningProbe
 }
 
-export function createScriptProber(components: ProbeComponents): ScriptProber {
+export function createScriptProber(
+  components: ProbeComponents,
+  files = new ScriptFiles(),
+): ScriptProber {
   /** Also one that was killed and is not gone yet: in the kernel's uninterruptible sleep it stays. */
   const children = new Map<string, ChildProcess>()
   const killer = createScriptKiller()
   let isFirst = true
 
-  function start(target: ScriptTarget, run: ProbeRun): void {
+  /** Its file may lie on a disk that hangs: the run's time passes over the look at it, too. */
+  function start(target: ScriptTarget, run: ProbeRun, heldUpBy?: string): void {
+    const { command, user, timeoutMs } = target.check
+    const [program = '', ...rest] = command.map((word) => fill(word, target))
+    run.enterUntil(timeoutMs, heldUpBy ?? silence(program, timeoutMs))
+    const look = async () => (await files.refusal(program)) ?? userRefusal(user)
+    void look().then(
+      (refusal) => {
+        if (run.isOver) return
+        if (refusal !== undefined) run.fail({ reason: refusal, blame: 'server' })
+        else launch(target, [program, ...rest], run, heldUpBy)
+      },
+      (error: unknown) => {
+        if (error instanceof NoAnswer) startSoon(target, run, silence(error.file, timeoutMs))
+        else run.fail(startFailure(error as NodeJS.ErrnoException))
+      },
+    )
+  }
+
+  function startSoon(target: ScriptTarget, run: ProbeRun, heldUpBy: string): void {
+    if (run.isOver) return
+    const timer = setTimeout(() => {
+      start(target, run, heldUpBy)
+    }, SOON_MS)
+    run.onRelease(() => {
+      clearTimeout(timer)
+    })
+    run.enterUntil(target.check.timeoutMs, heldUpBy)
+  }
+
+  function launch(
+    target: ScriptTarget,
+    command: readonly string[],
+    run: ProbeRun,
+    heldUpBy: string | undefined,
+  ): void {
     const { check, key } = target
-    const [program = '', ...rest] = check.command.map((word) => fill(word, target))
-    const refusal = scriptRefusal(program) ?? userRefusal(check.user)
-    if (refusal !== undefined) {
-      setImmediate(() => {
-        run.fail({ reason: refusal, blame: 'server' })
-      })
-      return
-    }
     const mark = newMark()
     let child: ChildProcess
     try {
-      child = launch(program, rest, check.user, mark)
+      child = startScript(command, check.user, mark)
     } catch (error) {
       // Some errors Node throws, the others it emits.
-      const failure = startFailure(error as NodeJS.ErrnoException)
-      const isBeingWritten = (error as NodeJS.ErrnoException).code === 'ETXTBSY'
-      const again = (): void => {
-        if (isBeingWritten) start(target, run)
-        else run.fail(failure)
-      }
-      const timer = setTimeout(again, isBeingWritten ? WRITTEN_SOON_MS : 0)
-      run.onRelease(() => {
-        clearTimeout(timer)
-      })
-      run.enterUntil(check.timeoutMs, failure.reason)
+      run.fail(startFailure(error as NodeJS.ErrnoException))
       return
     }
+    const { reason } = BEING_WRITTEN
+    run.enterUntil(check.timeoutMs, heldUpBy === reason ? heldUpBy : scriptTimeout(check.timeoutMs))
+    follow(child, run, (output, end) => {
+      const failure = becomeFailure(output, mark)
+      if (failure === undefined) run.finish(judgeScript(check.dynamic, end))
+      else if (failure === BEING_WRITTEN) startSoon(target, run, reason)
+      else run.fail(failure)
+    })
     const { pid } = child
-    follow(child, check, run)
     if (pid === undefined) return
     run.onRelease(() => {
       const hasEnded = child.exitCode !== null || child.signalCode !== null
@@ -96,58 +125,30 @@ function awaitEnd(
   run.enterUntil(target.check.timeoutMs, reason)
 }
 
-function launch(
-  program: string,
-  rest: readonly string[],
-  user: string | undefined,
-  mark: string,
-): ChildProcess {
-  const identity = user === undefined ? undefined : findUser(user)
-  const mayChange = process.geteuid?.() === 0 && identity !== undefined
-  return spawn(program, rest, {
-    cwd: '/',
-    detached: true,
-    env: { PATH, LANG: 'C', [MARK]: mark },
-    stdio: ['ignore', 'pipe', 'ignore'],
-    ...(mayChange && identity),
-  })
-}
-
-function follow(child: ChildProcess, check: ScriptCheckConfig, run: ProbeRun): void {
+function follow(
+  child: ChildProcess,
+  run: ProbeRun,
+  onEnd: (output: string, end: ScriptEnd) => void,
+): void {
   let output = Buffer.alloc(0)
   child.stdout?.on('data', (chunk: Buffer) => {
     output = Buffer.concat([output, chunk]).subarray(-KEPT_BYTES)
   })
-  run.enterUntil(check.timeoutMs, scriptTimeout(check.timeoutMs))
   child.on('error', (error: NodeJS.ErrnoException) => {
     run.fail(startFailure(error))
   })
   // Not 'close': a child of its own may hold the output open for ever.
   child.on('exit', (code, signal) => {
     const finish = (): void => {
-      const lastLine = output.toString().trimEnd().split('\n').at(-1) ?? ''
+      if (run.isOver) return
+      const text = output.toString()
+      const lastLine = text.trimEnd().split('\n').at(-1) ?? ''
       const exitCode = code ?? undefined
-      const end = { exitCode, signal: signal ?? undefined, lastLine, ...run.measure() }
-      run.finish(judgeScript(check.dynamic, end))
+      onEnd(text, { exitCode, signal: signal ?? undefined, lastLine, ...run.measure() })
     }
     // What it printed may still be in the pipe: between two immediates lies a whole poll of it.
     setImmediate(() => setImmediate(finish))
   })
-}
-
-/** That this box can't run it says nothing of the server. */
-function startFailure({ code = 'ERROR' }: NodeJS.ErrnoException): Failure {
-  const why = START_WORDS[code] ?? code
-  return { reason: `the script cannot be started: ${why} (the prober's own)`, blame: 'prober' }
-}
-
-const START_WORDS: Readonly<Record<string, string>> = {
-  EAGAIN: 'too many processes',
-  EMFILE: 'no descriptors left',
-  ENFILE: 'no descriptors left on this box',
-  ENOENT: 'the program that its first line names is not there',
-  ENOMEM: 'no memory',
-  ETXTBSY: 'its file is being written',
 }
 
 function userRefusal(user: string | undefined): string | undefined {
@@ -159,9 +160,13 @@ function userRefusal(user: string | undefined): string | undefined {
   return `the script cannot run as "${user}" as the prober itself is not root`
 }
 
+/** `file` may be another script's, of the same disk. */
+const silence = (file: string, withinMs: number): string =>
+  `the script was not started within ${spanInWords(withinMs)}: no answer from the disk with ${printable(file)}`
+
 const fill = (word: string, { address, port }: ProbeTarget): string =>
   word.replaceAll('{address}', address).replaceAll('{port}', port === undefined ? '' : String(port))
 
 const KEPT_BYTES = 4096
-const WRITTEN_SOON_MS = 50
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** So soon the start is tried again of a file that is being written, or whose disk gave no answer. */
+const SOON_MS = 50

@@ -16,7 +16,7 @@ import t from 'tap'
 import type { ScriptCheckConfig } from '../../../common/config/config.ts'
 import { createScriptProber } from '../../../healthcheck/io/script-probe.ts'
 import { killProcess } from '../../../healthcheck/io/script-killer.ts'
-import { scriptRefusal } from '../../../healthcheck/io/script-file.ts'
+import { ScriptFiles, scriptRefusal } from '../../../healthcheck/io/script-file.ts'
 import { tcpCheck } from '../world.ts'
 import { components, outcomeOf, targetOf } from './rig.ts'
 
@@ -87,6 +87,95 @@ void t.test('what this box cannot start is no fault of the server', async (t) =>
     blame: 'prober',
     reason: /^the script cannot be started: the program that its first line names is not there /,
   })
+})
+
+void t.test(
+  'what the script itself ends with is told from what the shell before it does',
+  async (t) => {
+    const folder = t.testdir({ plain: '', own: 'echo mine; exit 127\n' })
+    const file = join(folder, 'check.sh')
+    writeFileSync(file, `#!${folder}/plain\n`, { mode: 0o700 })
+    t.match(await outcomeOf((done) => prober.run(script([file]), done)), {
+      result: 'failed',
+      blame: 'prober',
+      reason: "the script cannot be started: permission denied (the prober's own)",
+    })
+    for (const code of [126, 127]) {
+      const outcome = await shell(`exit ${code}`)
+      t.match(outcome, { result: 'failed', blame: 'server', reason: `exit ${code}` })
+    }
+    t.match(await shell('exit 127', { dynamic: true }), { result: 'passed', weight: 125 })
+    // It names no program that runs it: a shell does.
+    chmodSync(join(folder, 'own'), 0o700)
+    const own = await outcomeOf((done) => prober.run(script([join(folder, 'own')]), done))
+    t.match(own, { blame: 'server', reason: 'exit 127: mine' })
+  },
+)
+
+void t.test('a script has no environment but what is promised', async (t) => {
+  const file = join(t.testdir({}), 'environment')
+  const command = ['/usr/bin/cp', '/proc/self/environ', file]
+  t.match(await outcomeOf((done) => prober.run(script(command), done)), { reason: 'exit 0' })
+  const names = readFileSync(file, 'utf8').match(/[^\0]+(?==)/g) ?? []
+  t.match(names.sort(), ['LANG', 'PATH', 'PHOTOEDGE_SCRIPT'])
+  t.equal(names.length, 3)
+})
+
+void t.test('a file whose disk hangs fails its own script alone, in its time', async (t) => {
+  let looks = 0
+  let answer: () => void = () => undefined
+  const hung = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  const look = async (program: string): Promise<string | undefined> => {
+    looks += 1
+    if (program === '/srv/hung/check') await hung
+    return program.startsWith('/srv/hung/') ? 'it was looked at' : undefined
+  }
+  const own = createScriptProber(components, new ScriptFiles(look))
+  const run = (program: string, timeoutMs: number) =>
+    outcomeOf((done) => own.run(script([program], { timeoutMs }), done))
+  const silent = {
+    result: 'failed',
+    blame: 'doubtful',
+    reason:
+      'the script was not started within 300 ms: no answer from the disk with /srv/hung/check',
+  }
+  const first = run('/srv/hung/check', 300)
+  const other = run('/bin/true', 5000)
+  t.match(await first, silent)
+  t.match(await other, { result: 'passed' }, 'another one waits half a second')
+  t.equal(looks, 2)
+  t.match(await run('/bin/true', 300), { result: 'passed' }, 'and then not at all')
+  for (const file of ['/srv/hung/check', '/srv/hung/other']) t.match(await run(file, 300), silent)
+  t.equal(looks, 3, 'nothing on that disk was looked at beside it')
+  answer()
+  t.match(await run('/srv/hung/check', 300), { blame: 'server', reason: 'it was looked at' })
+})
+
+void t.test('scripts on disks that hang hold two threads at most', async (t) => {
+  const asked: string[] = []
+  const answers = new Map<string, () => void>()
+  const look = (program: string) => {
+    asked.push(program)
+    return new Promise<undefined>((resolve) => {
+      answers.set(program, () => {
+        resolve(undefined)
+      })
+    })
+  }
+  const files = new ScriptFiles(look)
+  const [a, b, c] = ['/a/check', '/b/check', '/c/check']
+  for (const program of [a, b, c]) await t.rejects(files.refusal(program), { name: 'NoAnswer' })
+  t.same(asked, [a, b])
+  answers.get(a)?.()
+  await new Promise(setImmediate)
+  await t.rejects(files.refusal(b), { message: /\/b\/check/ })
+  t.same(asked, [a, b], 'what hangs is looked at nowhere else')
+  const late = files.refusal(c)
+  await new Promise(setImmediate)
+  for (const program of [c, b]) answers.get(program)?.()
+  t.equal(await late, undefined)
 })
 
 void t.test('address and port are filled in', async (t) => {
@@ -268,59 +357,63 @@ void t.test(
   },
 )
 
-void t.test('files that others could write are refused', (t) => {
+void t.test('files that others could write are refused', async (t) => {
   const folder = t.testdir({ good: '#!/bin/sh\nexit 0\n', loose: '#!/bin/sh\n', plain: '' })
   const file = (name: string): string => join(folder, name)
   chmodSync(file('good'), 0o755)
   chmodSync(file('loose'), 0o757)
   chmodSync(file('plain'), 0o644)
-  t.equal(scriptRefusal(file('good')), undefined)
-  t.match(scriptRefusal(file('loose')), /writable by others$/)
-  t.match(scriptRefusal(file('plain')), /cannot be run: EACCES$/)
-  t.match(scriptRefusal(file('none')), /does not exist$/)
-  t.match(scriptRefusal('check.sh'), /no absolute path$/)
+  t.equal(await scriptRefusal(file('good')), undefined)
+  t.match(await scriptRefusal(file('loose')), /writable by others$/)
+  t.match(await scriptRefusal(file('plain')), /cannot be run: EACCES$/)
+  t.match(await scriptRefusal(file('none')), /does not exist$/)
+  t.match(await scriptRefusal('check.sh'), /no absolute path$/)
   chmodSync(folder, 0o777)
-  t.match(scriptRefusal(file('good')), /as its directory .* is writable by others$/)
+  t.match(await scriptRefusal(file('good')), /as its directory .* is writable by others$/)
   chmodSync(folder, 0o755)
-  t.end()
 })
 
 void t.test(
   'a program that others could put another one in the place of is refused',
   { skip: process.geteuid?.() !== 0 && 'giving files away takes root' },
-  (t) => {
+  async (t) => {
     const base = t.testdir({ good: { check: '#!/bin/sh\n' }, folder: { check: '#!/bin/sh\n' } })
     const [good, folder] = [join(base, 'good'), join(base, 'folder')]
     for (const each of [good, folder]) chmodSync(join(each, 'check'), 0o755)
     const nobody = 65_534
-    const asGiven = (uid: number, gid: number, mode: number): string | undefined => {
+    const asGiven = (uid: number, gid: number, mode: number): Promise<string | undefined> => {
       chownSync(folder, uid, gid)
       chmodSync(folder, mode)
       return scriptRefusal(join(folder, 'check'))
     }
-    t.equal(asGiven(0, 0, 0o775), undefined)
-    t.equal(asGiven(0, nobody, 0o755), undefined)
-    t.match(asGiven(0, nobody, 0o775), /as its directory .*folder is writable by others$/)
+    t.equal(await asGiven(0, 0, 0o775), undefined)
+    t.equal(await asGiven(0, nobody, 0o755), undefined)
+    t.match(await asGiven(0, nobody, 0o775), /as its directory .*folder is writable by others$/)
     t.match(
-      asGiven(nobody, 0, 0o755),
+      await asGiven(nobody, 0, 0o755),
       /as its directory .*folder belongs to another user .uid 65534/,
     )
     // A link of theirs on the way, be it to a program that is well itself.
     symlinkSync('../good/check', join(folder, 'theirs'))
     symlinkSync(join(folder, 'theirs'), join(base, 'link'))
-    t.match(scriptRefusal(join(folder, 'theirs')), /as its directory .*folder belongs to another/)
-    t.match(scriptRefusal(join(base, 'link')), /as its directory .*folder belongs to another/)
-    t.match(scriptRefusal(`${good}/../folder/theirs`), /as its directory .*folder belongs/)
+    t.match(
+      await scriptRefusal(join(folder, 'theirs')),
+      /as its directory .*folder belongs to another/,
+    )
+    t.match(await scriptRefusal(join(base, 'link')), /as its directory .*folder belongs to another/)
+    t.match(await scriptRefusal(`${good}/../folder/theirs`), /as its directory .*folder belongs/)
     // In a sticky folder they can touch what is their own.
-    asGiven(0, 0, 0o1777)
-    t.equal(scriptRefusal(join(base, 'link')), undefined)
+    await asGiven(0, 0, 0o1777)
+    t.equal(await scriptRefusal(join(base, 'link')), undefined)
     lchownSync(join(folder, 'theirs'), nobody, 0)
-    t.match(scriptRefusal(join(base, 'link')), /as its link .*theirs belongs to another user/)
+    t.match(await scriptRefusal(join(base, 'link')), /as its link .*theirs belongs to another user/)
     chownSync(join(folder, 'check'), nobody, 0)
-    t.match(scriptRefusal(join(folder, 'check')), /as its file belongs to another user .uid 65534/)
+    t.match(
+      await scriptRefusal(join(folder, 'check')),
+      /as its file belongs to another user .uid 65534/,
+    )
     symlinkSync('circle', join(base, 'circle'))
-    t.match(scriptRefusal(join(base, 'circle')), /cannot be run: ELOOP$/)
-    t.end()
+    t.match(await scriptRefusal(join(base, 'circle')), /cannot be run: ELOOP$/)
   },
 )
 
