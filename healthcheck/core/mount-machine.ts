@@ -48,7 +48,10 @@ export interface MountRecord extends Watched<MountConfig> {
   token: string | undefined
 }
 
-export type ScriptRecord = Watched<ScriptConfig>
+export interface ScriptRecord extends Watched<ScriptConfig> {
+  /** When a run first failed by the checker's own fault since the last that did not. */
+  voidSince: MonotonicMs | undefined
+}
 
 /** The mount check's whole knowledge, mutable, changed by `stepMounts` alone. */
 export interface MountMachine {
@@ -85,6 +88,8 @@ export type MountEvent =
       readonly type: 'script'
       readonly run: number
       readonly isUp: boolean
+      /** It has failed by the checker's own fault. */
+      readonly isVoid?: boolean
       readonly reason: string
     }
   | { readonly type: 'drain' }
@@ -215,7 +220,7 @@ function configure(machine: MountMachine, config: MountcheckConfig, moment: Mome
   machine.scripts = config.scripts.map((script) => {
     const key = scriptKey(script)
     const known = scripts.find((record) => scriptKey(record.config) === key)
-    if (known === undefined) return newWatched(script, moment)
+    if (known === undefined) return { ...newWatched(script, moment), voidSince: undefined }
     reconfigure(known, script, moment)
     return known
   })
@@ -438,15 +443,21 @@ function takeFailure(
 const processFailure = (message: string): MountReport =>
   failedReport({ step: 'process', code: '', message })
 
+/** What is short here is no script's fault: it is run again soon, for as long as a look's start is. */
 function takeScript(
   script: ScriptRecord,
-  { isUp, reason }: { readonly isUp: boolean; readonly reason: string },
+  { isUp, isVoid = false, reason }: Extract<MountEvent, { readonly type: 'script' }>,
   moment: Moment,
   effects: MountEffect[],
 ): void {
-  const dueAt = endLook(script) ? moment.now : script.startedAt + script.config.intervalMs
+  const isRepeated = endLook(script)
+  script.voidSince = isVoid ? (script.voidSince ?? moment.now) : undefined
+  const { intervalMs, command } = script.config
+  const againMs = isVoid ? RESTART_MS : isRepeated ? 0 : intervalMs
+  const dueAt = Math.min(script.startedAt + intervalMs, moment.now + againMs)
   script.nextAt = monotonicMs(Math.max(moment.now, dueAt))
-  settle(script, script.config.command.join(' '), stateOf(isUp), reason, moment, effects)
+  if (script.voidSince !== undefined && moment.now - script.voidSince < START_MS) return
+  settle(script, command.join(' '), stateOf(isUp), reason, moment, effects)
 }
 
 const stateOf = (isUp: boolean): 'up' | 'down' => (isUp ? 'up' : 'down')

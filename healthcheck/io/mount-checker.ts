@@ -129,9 +129,11 @@ export function createMountChecker(
   }
 
   function runScript(number: number, script: ScriptConfig): void {
-    const probe = scripts.run(scriptTarget(script), ({ result, reason }) => {
+    const probe = scripts.run(scriptTarget(script), (outcome) => {
       runningScripts.delete(number)
-      run({ type: 'script', run: number, isUp: result === 'passed', reason })
+      const isUp = outcome.result === 'passed'
+      const isVoid = outcome.result !== 'passed' && outcome.blame === 'prober'
+      run({ type: 'script', run: number, isUp, isVoid, reason: outcome.reason })
     })
     runningScripts.set(number, probe)
   }

@@ -450,6 +450,34 @@ void t.test('any failing script is 503 with its reason, in its own rhythm', (t) 
   t.end()
 })
 
+void t.test('what the checker itself lacks takes no script down for ten seconds', (t) => {
+  const scripts = [{ command: ['/bin/logic'], intervalMs: 60_000, timeoutMs: 2000 }]
+  const checker = new Checker({ mounts: [], scripts })
+  const own = "no descriptors left (the prober's own)"
+  let run = 1
+  const fail = () => {
+    checker.send({ type: 'script', run, isUp: false, isVoid: true, reason: own })
+    return checker.answer()
+  }
+  t.match(fail(), { body: { reason: '/bin/logic: has not run yet' } }, 'not known yet')
+  t.match(checker.at(1000).send({ type: 'deadline' }), [{ type: 'script', run: 2 }])
+  checker.send({ type: 'script', run: 2, isUp: true, reason: 'exit 0' })
+  t.match(checker.at(61_000).send({ type: 'deadline' }), [{ type: 'script', run: 3 }])
+  for (run = 3; run < 13; run += 1) {
+    t.match(fail(), { httpStatus: 200, body: { scripts: [{ up: true, reason: 'exit 0' }] } })
+    const at = 61_000 + (run - 2) * 1000
+    t.match(checker.at(at).send({ type: 'deadline' }), [{ type: 'script', run: run + 1 }])
+  }
+  t.match(fail(), { httpStatus: 503, body: { reason: `/bin/logic: ${own}` } })
+  t.match(checker.at(72_000).send({ type: 'deadline' }), [{ type: 'script', run: 14 }])
+  run = 14
+  t.equal(fail().httpStatus, 503, 'and it stays so')
+  checker.at(73_000).send({ type: 'deadline' })
+  checker.send({ type: 'script', run: 15, isUp: true, reason: 'exit 0' })
+  t.equal(checker.answer().httpStatus, 200)
+  t.end()
+})
+
 void t.test('draining is 503 whatever the disks say', (t) => {
   const checker = new Checker()
   checker.report(1)

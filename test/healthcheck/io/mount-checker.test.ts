@@ -5,6 +5,7 @@ import {
   constants,
   existsSync,
   readFileSync,
+  renameSync,
   readdirSync,
   realpathSync,
   rmSync,
@@ -334,6 +335,23 @@ void t.test('scripts of one own are part of the answer', async (t) => {
   failing.stop()
   await noLooker(writable)
   await until(open(t, { scripts: script('exit 0') }), ({ status }) => status === 'up')
+})
+
+void t.test('a script that this box cannot start is no failing script at once', async (t) => {
+  const file = join(t.testdir({}), 'check.sh')
+  const write = (line: string): void => {
+    writeFileSync(`${file}.new`, `${line}\n`, { mode: 0o700 })
+    renameSync(`${file}.new`, file)
+  }
+  write('#!/bin/sh')
+  const scripts = [{ command: [file], intervalMs: 20, timeoutMs: 5000 }]
+  const checker = open(t, { mounts: [], scripts })
+  await until(checker, ({ status }) => status === 'up')
+  write('#!/nowhere/sh')
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.match(checker.answer(), { httpStatus: 200 })
+  write('#!/bin/sh\nexit 1')
+  await until(checker, ({ reason }) => reason === `${file}: exit 1`)
 })
 
 void t.test('a script waits for none whose arguments only look the same', async (t) => {
