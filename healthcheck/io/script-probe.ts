@@ -90,6 +90,8 @@ export function createScriptProber(
       // What has detached itself from a script that came to its end was meant to stay.
       if (hasEnded) killProcess(-pid)
       else killer.kill(pid, `${MARK}=${mark}`)
+      // One that never goes must not keep its prober from ending.
+      child.unref()
       child.stdout?.destroy()
     })
     children.set(key, child)
