@@ -84,11 +84,11 @@ function missingFor(file: string): string[] {
   return needs
     .split(/, */)
     .filter(Boolean)
-    .filter((need) =>
-      need === 'root'
-        ? process.getuid?.() !== 0
-        : spawnSync('which', [need], { stdio: 'ignore' }).status !== 0,
-    )
+    .filter((need) => {
+      if (need === 'root') return process.getuid?.() !== 0
+      if (need.startsWith('/')) return !fs.existsSync(need)
+      return spawnSync('which', [need], { stdio: 'ignore' }).status !== 0
+    })
 }
 
 /** Nothing that the file left behind may disturb the next. */

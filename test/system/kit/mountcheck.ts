@@ -13,7 +13,8 @@ export interface MountcheckOptions {
   readonly folder: string
   readonly address?: string
   readonly port: number
-  readonly mountPoint: string
+  /** None: scripts alone. */
+  readonly mountPoint?: string
   readonly intervalMs: number
   readonly deadlineMs: number
   /** More keys of the mount, as YAML: `, type: xfs`. */
@@ -47,7 +48,8 @@ export class Mountcheck {
   #write(options: MountcheckOptions): void {
     const { folder, address = '127.0.0.1', port, mountPoint, intervalMs, deadlineMs } = options
     const { mount = '', otherMountPoints = [], state, more = '' } = options
-    const mounts = [mountPoint, ...otherMountPoints].map(
+    const all = mountPoint === undefined ? [] : [mountPoint, ...otherMountPoints]
+    const mounts = all.map(
       (one) =>
         `    - { path: ${one}, interval: ${intervalMs}ms, deadline: ${deadlineMs}ms${mount} }\n`,
     )
@@ -59,8 +61,7 @@ mountcheck:
   boxes: [cache-1]
   listen: ${address}:${port}
   ${more}
-  mounts:
-${mounts.join('')}admin: { socket: ${folder}/mountcheck.sock${state === undefined ? '' : `, state: ${state}`} }
+${mounts.length === 0 ? '' : `  mounts:\n${mounts.join('')}`}admin: { socket: ${folder}/mountcheck.sock${state === undefined ? '' : `, state: ${state}`} }
 `,
     )
   }
