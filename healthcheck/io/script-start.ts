@@ -52,8 +52,8 @@ export const BEING_WRITTEN: Failure = ownFailure('its file is being written')
 
 /**
  * Where that fails the shell tries once more as it ends, now to say on the output, after the mark,
- * what is wrong. bash does so only if it does not end at once. The script gets no variable that a
- * shell has made.
+ * what is wrong. bash does so only if it does not end at once. The script gets no variable that
+ * the shell has made, but for bash's SHLVL.
  */
 const BECOME = `test "$BASH_VERSION" && shopt -s execfail
 trap 'exec "$@" 2>&1' EXIT
