@@ -12,7 +12,7 @@ import { compilePeer, plainAddress } from '../core/peer.ts'
 import type { Peer } from '../core/peer.ts'
 import type { DeadlineOwner, DeadlinePlace } from '../core/deadlines.ts'
 import { dispatch } from './dispatch.ts'
-import type { DispatchClient } from './dispatch.ts'
+import type { DispatchClient, DispatchLane } from './dispatch.ts'
 import type { After, Exchange, ExchangeLane } from './exchange.ts'
 import { AFTER, PHASE } from './exchange.ts'
 import type { ClientSink, GeneralLane, HandOverClient } from './general-lane.ts'
@@ -25,7 +25,7 @@ import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
 const WAIT = { nothing: 0, head: 1, idle: 2, send: 3, linger: 4 } as const
 
 /** A lane that clients connect to. */
-export interface ClientLane extends ExchangeLane {
+export interface ClientLane extends ExchangeLane, DispatchLane {
   /** Every client's reads land here and are taken out before the next one. */
   readonly clientLanding: Buffer
   /** The lane for what is rare, once it is loaded. */
@@ -50,6 +50,8 @@ export class ClientConnection
   readonly logText = new ConnectionText()
   readonly peer: Peer
   readonly #transport: Transport
+  /** As it was accepted: a reload may give its listener TLS, or take it away. */
+  readonly #isTls: boolean
   readonly #openedAt: number
   #exchange: Exchange | undefined
   /** Another lane has the connection. */
@@ -77,6 +79,7 @@ export class ClientConnection
     lane.tick()
     this.#openedAt = lane.nowMs
     const isTls = socket instanceof TLSSocket
+    this.#isTls = isTls
     const address = plainAddress(client?.address ?? socket.remoteAddress ?? '')
     this.port = client?.port ?? socket.remotePort ?? 0
     this.peer = compilePeer(address, isTls, listener.isTrusted(address))
@@ -100,9 +103,12 @@ export class ClientConnection
   /** Whether another request may follow the one that is served now. */
   mayKeep(wants: boolean, now: number): boolean {
     const { requests, ageMs } = this.listener.config.keepAlive
-    return (
-      wants && !this.lane.isDraining && this.#requests < requests && now - this.#openedAt < ageMs
-    )
+    return wants && !this.#isLast && this.#requests < requests && now - this.#openedAt < ageMs
+  }
+
+  /** No request may follow any more, here or on any of its listener's connections. */
+  get #isLast(): boolean {
+    return this.lane.isDraining || this.listener.isGivenUp
   }
 
   write(buffer: Buffer, start: number, end: number, isMoreToCome = false): WriteOutcome {
@@ -204,7 +210,7 @@ export class ClientConnection
         return
       case AFTER.cut:
         // TLS has an end of its own, close_notify, that must not be sent.
-        if (this.listener.isTls) this.stop()
+        if (this.#isTls) this.stop()
         else this.#close()
         return
       case AFTER.reset:
@@ -224,8 +230,8 @@ export class ClientConnection
     }
     if (this.#stashedBytes > 0) {
       if (!this.#isPumping) this.#pump()
-    } else if (this.lane.isDraining) {
-      // Its answer had begun before the drain, and so promised nothing.
+    } else if (this.#isLast) {
+      // Its answer had begun before that was known, and so promised nothing.
       this.#close()
     } else this.#arm(WAIT.idle)
   }
@@ -233,6 +239,11 @@ export class ClientConnection
   /** The worker stops: an idle connection goes at once, a busy one with its answer. */
   drain(): void {
     if (this.#exchange === undefined && !this.#isClosing) this.#close()
+  }
+
+  /** Its listener is given up: as `drain`, but who has never asked is still served, once. */
+  giveUp(): void {
+    if (this.#requests > 0) this.drain()
   }
 
   /** The worker's time is up. */
@@ -319,7 +330,7 @@ export class ClientConnection
       // here must not look whole.
       exchange.abandon(END.clientGone)
       this.#transport.reset()
-    } else if (this.listener.isTls && !this.#isClosing) {
+    } else if (this.#isTls && !this.#isClosing) {
       this.#close()
       return
     } else this.#transport.destroy()

@@ -8,11 +8,17 @@ import { spellingFault } from '../core/target.ts'
 import type { CompiledRedirect } from '../core/own-answer.ts'
 import type { Exchange, ExchangeClient } from './exchange.ts'
 import type { Lane } from './lane.ts'
-import type { GroupPlan } from './plan.ts'
+import type { GroupPlan, Plan } from './plan.ts'
+
+/** A lane that knows what is in force. */
+export interface DispatchLane extends Lane {
+  /** The newest: whatever a connection was accepted under, its next request goes by this. */
+  readonly plan: Plan
+}
 
 /** A client's connection that knows every way to be answered. */
 export interface DispatchClient extends ExchangeClient {
-  readonly lane: Lane
+  readonly lane: DispatchLane
   redirect(exchange: Exchange, redirect: CompiledRedirect): void
   /** Gives the request to the general lane. */
   serveElsewhere(exchange: Exchange, group: GroupPlan): void
@@ -21,8 +27,7 @@ export interface DispatchClient extends ExchangeClient {
 /** Decides what becomes of a request whose head is whole: an answer of our own, or a lane. */
 export function dispatch(client: DispatchClient, exchange: Exchange): void {
   const { head, bytes } = exchange
-  const { plan } = client.listener
-  const { counters } = client.lane
+  const { counters, plan } = client.lane
   if (isPath(bytes, head, plan.healthPath)) {
     counters.add(GLOBAL.healthAnswers, 1)
     client.answer(
@@ -70,7 +75,7 @@ function toGroup(client: DispatchClient, exchange: Exchange, group: GroupPlan): 
       return
     }
   }
-  if (hasVia(head, bytes, client.listener.plan.via)) {
+  if (hasVia(head, bytes, client.lane.plan.via)) {
     counters.add(GLOBAL.loops, 1)
     client.answer(exchange, ANSWER.loop, END.refused)
     return

@@ -2,7 +2,12 @@ import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import type { AccessLogConfig, Config, GroupConfig } from '../../common/config/config.ts'
+import type {
+  AccessLogConfig,
+  Config,
+  GroupConfig,
+  RouterConfig,
+} from '../../common/config/config.ts'
 import type { Verdict } from '../../common/model/health.ts'
 import type { ShortageCode } from '../../common/model/shortage.ts'
 import type { AccessRecord } from '../core/access-record.ts'
@@ -107,6 +112,11 @@ class WorkerLane implements PhotoServer, ClientLane {
     }, SWEEP_MS)
   }
 
+  /** There is one since the first `configure`; no connection comes before. */
+  get plan(): Plan {
+    return this.#plan!
+  }
+
   tick(): void {
     this.nowMs = performance.now()
   }
@@ -144,13 +154,12 @@ class WorkerLane implements PhotoServer, ClientLane {
     if ([...plan.groups.values()].some(({ needsGeneralLane }) => needsGeneralLane)) {
       void this.general()
     }
-    for (const listener of router.listeners) {
-      const known = this.#listeners.get(listener.name)
-      if (known === undefined) {
-        this.#listeners.set(listener.name, new ListenerState(listener, plan, router.workers))
-      } else known.configure(listener, plan, router.workers)
-    }
+    this.#configureListeners(router)
     this.#configureLog(router.accessLog)
+  }
+
+  forgetListener(name: string): void {
+    if (this.#listeners.get(name)?.isGivenUp === true) this.#listeners.delete(name)
   }
 
   setVerdicts(verdicts: readonly Verdict[], returning: Returning): void {
@@ -306,6 +315,25 @@ class WorkerLane implements PhotoServer, ClientLane {
       if (dropped > REFUSED_LINGER_BYTES) socket.destroy()
     })
     socket.end(out.subarray(0, end))
+  }
+
+  #configureListeners({ listeners, workers }: RouterConfig): void {
+    for (const state of this.#listeners.values()) state.isGivenUp = true
+    for (const listener of listeners) {
+      const known = this.#listeners.get(listener.name)
+      if (known === undefined) {
+        this.#listeners.set(listener.name, new ListenerState(listener, workers))
+      } else known.configure(listener, workers)
+    }
+    if (![...this.#listeners.values()].some(({ isGivenUp }) => isGivenUp)) return
+    // What came while this went on is read within the event loop's next round: it is answered.
+    setImmediate(() => setImmediate(this.#giveUp))
+  }
+
+  readonly #giveUp = (): void => {
+    this.tick()
+    for (const connection of this.#connections)
+      if (connection.listener.isGivenUp) connection.giveUp()
   }
 
   #configurePools(config: Config): ReadonlyMap<string, CachePool> {

@@ -18,8 +18,13 @@ export interface Tables {
 export interface PhotoServer {
   /** TLS is established; `peer` is the client where a PROXY header before TLS named it. */
   accept(socket: Socket | TLSSocket, listener: string, peer?: Peer): void
-  /** Switches to a configuration in one step; exchanges under way end under the old one. */
+  /**
+   * Switches to a configuration in one step; exchanges under way end under the old one. Of the
+   * listeners that it leaves out idle connections go, and all others are served once, by the new.
+   */
   configure(config: Config, box: string, generation: number, tables: Tables): void
+  /** No connection of this listener will come any more, unless a configuration names it again. */
+  forgetListener(name: string): void
   /** Takes new verdicts, and all returns under way, in one step. */
   setVerdicts(verdicts: readonly Verdict[], returning: Returning): void
   setOverrides(overrides: Overrides, tables: Tables): void

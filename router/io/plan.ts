@@ -130,9 +130,9 @@ export class GroupPlan {
 /** A listener as its connections see it; it outlives reloads that keep its name. */
 export class ListenerState {
   config: ListenerConfig
-  plan: Plan
   readonly logName: Uint8Array
-  readonly isTls: boolean
+  /** A reload left it out: each of its connections is served once more at most. */
+  isGivenUp = false
   headLimits: ListenerConfig['limits']
   connectionCount = 0
   /** In this worker. */
@@ -140,18 +140,16 @@ export class ListenerState {
   #trust: readonly Prefix[] = []
   readonly #texts = new Map<string, Uint8Array>()
 
-  constructor(config: ListenerConfig, plan: Plan, workers: number) {
+  constructor(config: ListenerConfig, workers: number) {
     this.config = config
-    this.plan = plan
     this.logName = logText(config.name)
-    this.isTls = config.tls.length > 0
     this.headLimits = config.limits
-    this.configure(config, plan, workers)
+    this.configure(config, workers)
   }
 
-  configure(config: ListenerConfig, plan: Plan, workers: number): void {
+  configure(config: ListenerConfig, workers: number): void {
     this.config = config
-    this.plan = plan
+    this.isGivenUp = false
     this.maxConnections = workerShare(config.maxConnections, workers)
     this.headLimits = config.limits
     this.#trust = prefixesOf(config)

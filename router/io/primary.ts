@@ -308,12 +308,11 @@ export class Primary {
     worker.send({ type: 'configure', generation, config, box, tables })
     worker.send({ type: 'overrides', overrides: this.#overrides, tables })
     for (const [listener, place] of placesByListener(this.#setup)) {
-      const key = `${listener} ${place}`
       const group = this.#groups.get(place)
-      if (group === undefined || worker.listening.has(key)) continue
+      if (group === undefined || worker.listening.get(place) === listener) continue
       group.resize(Math.max(group.count, worker.index + 1))
       worker.send({ type: 'listen', socket: place, listener }, group.handle(worker.index))
-      worker.listening.add(key)
+      worker.listening.set(place, listener)
     }
     worker.send({ type: 'synchronize' })
   }
@@ -417,8 +416,7 @@ export class Primary {
     for (const group of groups) {
       for (const worker of this.#workers) {
         worker.send({ type: 'unlisten', socket: group.name })
-        for (const key of worker.listening)
-          if (key.endsWith(` ${group.name}`)) worker.listening.delete(key)
+        worker.listening.delete(group.name)
       }
       group.close()
       this.#groups.delete(group.name)

@@ -40,6 +40,20 @@ const HANDSHAKE_POLL_MS = 20
 /** Handshakes under way behind PROXY headers; of more, the oldest are taken for the proxy's own. */
 const PENDING_PEERS = 16_384
 
+/** A listening socket in use, and the listener that it is for. */
+interface Listening {
+  readonly server: Server
+  readonly listener: string
+}
+
+interface Listener {
+  config: ListenerConfig
+  /** The configuration leaves it out; it serves on until its socket is taken away. */
+  isGivenUp: boolean
+  /** Accepted, and not with the photo server yet. */
+  arrivingCount: number
+}
+
 /** TLS keeps the connection's addresses. */
 const connectionKey = ({ remoteAddress, remotePort }: Socket): string =>
   `${remoteAddress ?? ''} ${remotePort ?? 0}`
@@ -51,8 +65,8 @@ const connectionKey = ({ remoteAddress, remotePort }: Socket): string =>
 export class Worker {
   readonly #components: WorkerComponents
   readonly #photos: PhotoServer
-  readonly #servers = new Map<string, Server>()
-  readonly #listeners = new Map<string, ListenerConfig>()
+  readonly #servers = new Map<string, Listening>()
+  readonly #listeners = new Map<string, Listener>()
   readonly #certificates = new Map<string, readonly CertificatePair[]>()
   readonly #ticketKeys = new Map<string, Uint8Array>()
   readonly #secure = new Map<string, SecureListener>()
@@ -140,10 +154,33 @@ export class Worker {
     this.#photos.configure(config, box, generation, this.#tables)
     this.#generation = generation
     this.#drainDeadlineMs = config.router?.drainDeadlineMs ?? 0
-    // A listener that is gone serves on until its socket is taken away.
     this.#secure.clear()
-    for (const listener of config.router?.listeners ?? [])
-      this.#listeners.set(listener.name, listener)
+    this.#configureListeners(config.router?.listeners ?? [])
+  }
+
+  #configureListeners(configs: readonly ListenerConfig[]): void {
+    for (const listener of this.#listeners.values()) listener.isGivenUp = true
+    for (const config of configs) {
+      const known = this.#listeners.get(config.name)
+      if (known === undefined)
+        this.#listeners.set(config.name, { config, isGivenUp: false, arrivingCount: 0 })
+      else Object.assign(known, { config, isGivenUp: false })
+    }
+    this.#forgetListeners()
+    // Not sooner: those of a listener to come are here before its configuration is.
+    for (const secrets of [this.#certificates, this.#ticketKeys])
+      for (const name of secrets.keys()) if (!this.#listeners.has(name)) secrets.delete(name)
+  }
+
+  /** Of those that are given up, all that no connection can come from any more. */
+  #forgetListeners(): void {
+    const listening = new Set([...this.#servers.values()].map(({ listener }) => listener))
+    for (const [name, { isGivenUp, arrivingCount }] of this.#listeners) {
+      if (!isGivenUp || arrivingCount > 0 || listening.has(name)) continue
+      this.#listeners.delete(name)
+      this.#secure.delete(name)
+      this.#photos.forgetListener(name)
+    }
   }
 
   /** Reads the tables that are new; those that are not named any more are let go. */
@@ -179,7 +216,7 @@ export class Worker {
       this.#accept(connection, listener)
     })
     this.#unlisten(socket)
-    this.#servers.set(socket, server)
+    this.#servers.set(socket, { server, listener })
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(handle, resolve)
@@ -189,8 +226,9 @@ export class Worker {
   }
 
   #unlisten(socket: string): void {
-    this.#servers.get(socket)?.close()
+    this.#servers.get(socket)?.server.close()
     this.#servers.delete(socket)
+    this.#forgetListeners()
   }
 
   #accept(socket: Socket, name: string): void {
@@ -199,28 +237,40 @@ export class Worker {
       socket.destroy()
       return
     }
-    if (listener.proxyProtocol === 'off') {
-      this.#admit(socket, listener, undefined)
+    listener.arrivingCount++
+    const { config } = listener
+    if (config.proxyProtocol === 'off') {
+      this.#admit(socket, config, undefined)
       return
     }
-    readPreamble(socket, listener, (preamble) => {
+    readPreamble(socket, config, (preamble) => {
       if (preamble.ok) {
-        this.#admit(socket, listener, preamble.peer)
+        this.#admit(socket, config, preamble.peer)
         return
       }
       this.#components.counters.add(GLOBAL.proxyHeadersRefused, 1)
       socket.destroy()
+      this.#arrived(name)
     })
   }
 
   #admit(socket: Socket, listener: ListenerConfig, peer: Peer | undefined): void {
     if (listener.tls.length === 0) {
       this.#photos.accept(socket, listener.name, peer)
+      this.#arrived(listener.name)
       return
     }
     if (peer !== undefined) this.#peers.set(connectionKey(socket), peer)
     this.#handshakes++
     this.#secureListener(listener).accept(socket)
+  }
+
+  /** One that was accepted is with the photo server, or gone. */
+  #arrived(name: string): void {
+    const listener = this.#listeners.get(name)
+    if (listener === undefined) return
+    listener.arrivingCount--
+    if (listener.isGivenUp) this.#forgetListeners()
   }
 
   #secureListener(listener: ListenerConfig): SecureListener {
@@ -236,13 +286,17 @@ export class Worker {
         counters.add(GLOBAL.tlsHandshakes, 1)
         if (socket.isSessionReused()) counters.add(GLOBAL.tlsResumptions, 1)
         this.#photos.accept(socket, listener.name, this.#peers.get(connectionKey(socket)))
+        this.#arrived(listener.name)
       },
       onFailure: () => {
         this.#handshakes--
         counters.add(GLOBAL.tlsFailures, 1)
+        this.#arrived(listener.name)
       },
     })
-    this.#secure.set(listener.name, made)
+    // It may be one that a reload has changed since this connection came.
+    if (this.#listeners.get(listener.name)?.config === listener)
+      this.#secure.set(listener.name, made)
     return made
   }
 

@@ -5,8 +5,9 @@ import { connect as connectTls } from 'node:tls'
 import type { SecureVersion } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { layGround, logOf, raisedGauges, sleep, TRANSPORTS, until } from './edge-ground.ts'
+import { dial, layGround, logOf, raisedGauges, sleep, TRANSPORTS, until } from './edge-ground.ts'
 import { bodyOf, get, pattern, whole } from './lane-fixture.ts'
+import type { OriginScript } from './lane-fixture.ts'
 
 const pair = (file: string): string =>
   JSON.stringify(fileURLToPath(new URL(`../healthcheck/io/fixtures/${file}`, import.meta.url)))
@@ -114,6 +115,24 @@ for (const [means, isPlain] of TRANSPORTS) {
       t.end()
     })
   }
+
+  void t.test(`${means}: a connection ends as it was accepted, with TLS or without`, async (t) => {
+    const cut: OriginScript = (s) => {
+      s.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npho', () =>
+        setTimeout(() => s.resetAndDestroy(), 20),
+      )
+    }
+    const { edge } = await layGround(t, [cut], { isPlain })
+    const plain = dial(edge.port, get('/u/1/p', 'X: 1'))
+    await until(() => plain.text.endsWith('pho'))
+    await edge.reload({ listener })
+    const secured = await askSecurely(edge.port, get('/u/1/p'), 'TLSv1.3')
+    t.match(secured.text, /pho$/)
+    t.notOk(secured.hasCloseNotify, 'the client sees that TLS was cut')
+    await until(() => plain.how !== '')
+    t.equal(plain.how, 'end', 'a length shows the cut, so nothing is reset')
+    t.end()
+  })
 
   void t.test(`${means}: photos of every size arrive whole over TLS`, async (t) => {
     const bodies = [0, 1, 16_383, 16_385, 131_073, 1_000_000].map(pattern)

@@ -81,6 +81,10 @@ export interface Edge {
   setVerdict(server: string, change?: Partial<Verdict>, returning?: Returning): void
   /** A reload with other keys. */
   reconfigure(change: Partial<EdgeOptions>): void
+  /** The same by way of the worker; the listening socket stays, and is its old listener's. */
+  reload(change: Partial<EdgeOptions>): Promise<void>
+  /** The listening socket is taken away. */
+  unlisten(): Promise<void>
   close(): Promise<void>
 }
 
@@ -91,7 +95,10 @@ export interface EdgeOptions {
   /** YAML of further keys of the group, as a flow mapping's inside. */
   readonly group?: string
   readonly pool?: string
+  /** YAML of further keys of the listener. */
   readonly listener?: string
+  /** The listener's name: where this edge listens in truth is its `port`. */
+  readonly address?: string
   readonly workers?: number
   readonly routes?: string
   readonly check?: string
@@ -124,13 +131,17 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (made === undefined) throw new Error('the worker made no photo server')
   const photos = made
   const notes = [{ kind: 'slots', key, file: key, digest: key } as const]
-  for (const { tls } of config.router?.listeners ?? [])
-    await worker.receive({
-      type: 'certificates',
-      listener: LISTENER,
-      pairs: await Promise.all(tls.map(async (files) => (await loadCertificate(files, 0)).pair)),
-    })
-  await worker.receive({ type: 'configure', generation: 1, config, box: 'router-1', tables: notes })
+  const configure = async (config: Config, generation: number): Promise<void> => {
+    for (const { name, tls } of config.router?.listeners ?? [])
+      await worker.receive({
+        type: 'certificates',
+        listener: name,
+        pairs: await Promise.all(tls.map(async (files) => (await loadCertificate(files, 0)).pair)),
+      })
+    const message = { type: 'configure', box: 'router-1', tables: notes } as const
+    await worker.receive({ ...message, generation, config })
+  }
+  await configure(config, 1)
   const setVerdict: Edge['setVerdict'] = (server, change = {}, returning = {}) => {
     photos.setVerdicts([{ ...UP, server, ...change }], returning)
   }
@@ -152,13 +163,17 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const tables = { slots: new Map([[key, table]]), shards: new Map() }
       photos.configure(configOf({ ...options, ...change }), 'router-1', 2, tables)
     },
+    reload: (change) => configure(configOf({ ...options, ...change }), 2),
+    unlisten: () => worker.receive({ type: 'unlisten', socket: LISTENER }),
     close: () => worker.stop(50, 0),
   }
 }
 
-const LISTENER = '127.0.0.1:9300'
+/** The listener, unless `EdgeOptions.address` names it otherwise. */
+export const LISTENER = '127.0.0.1:9300'
 
-function configOf(options: EdgeOptions): Config {
+/** What an edge with these options is configured with. */
+export function configOf(options: EdgeOptions): Config {
   const servers = options.ports.map((port, i) => `c${i}: "127.0.0.1:${port}"`).join(', ')
   const text = `edge: test
 boxes: { router-1: { address: 127.0.0.1 } }
@@ -166,7 +181,7 @@ pools: { caches: { check: caches, servers: { ${servers} }, ${options.pool ?? ''}
 router:
   boxes: [router-1]
   workers: ${options.workers ?? 1}
-  listen: [{ address: ${LISTENER}, ${options.listener ?? ''} }]
+  listen: [{ address: ${options.address ?? LISTENER}, ${options.listener ?? ''} }]
   accessLog: { file: ./access.log, format: json }
   groups: { photos: { user: "/u/{user}/{photo}", pool: caches, ${options.group ?? ''} } }
   routes: ${options.routes ?? '[{ path: /u/*, group: photos }]'}
