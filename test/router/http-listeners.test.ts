@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { GLOBAL } from '../../router/core/counters.ts'
 import { buildSlotTable, tableKey } from '../../router/core/slot-table.ts'
-import { dial, layGround, raisedGauges, sleep, statuses, TRANSPORTS, until } from './edge-ground.ts'
+import { dial, layGround, sleep, statuses, TRANSPORTS, until } from './edge-ground.ts'
 import type { Dialled } from './edge-ground.ts'
 import { configOf, get, LISTENER, whole } from './lane-fixture.ts'
 import type { Edge, OriginScript } from './lane-fixture.ts'
@@ -26,6 +26,11 @@ async function keep({ port }: Edge): Promise<Dialled> {
   return client
 }
 
+const hasNoClient = ({ counters: { global } }: Edge): boolean =>
+  [GLOBAL.connectionsActive, GLOBAL.connectionsIdle, GLOBAL.requestsActive].every(
+    (gauge) => global[gauge] === 0,
+  )
+
 /** Nothing refers to its state any more: whoever came would be nobody's. */
 function isForgotten({ photos }: Edge): boolean {
   const socket = new Socket()
@@ -44,7 +49,7 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.strictSame([idle.text, idle.how], ['', 'end'])
     t.match(asking.text, byNewPlan, 'what came with the reload is answered')
     t.equal(asking.how, 'end')
-    await until(() => raisedGauges(edge).length === 0)
+    await until(() => hasNoClient(edge))
     t.end()
   })
 
@@ -58,7 +63,8 @@ for (const [means, isPlain] of TRANSPORTS) {
     const early = dial(edge.port)
     const busy = dial(edge.port, ask)
     const pipelining = dial(edge.port, ask + ask)
-    await until(() => answers.length === 2 && edge.counters.global[GLOBAL.connectionsActive] === 3)
+    await until(() => [busy, pipelining].every(({ text }) => text.endsWith('phot')))
+    await until(() => edge.counters.global[GLOBAL.connectionsActive] === 3)
     await edge.reload(other)
     const late = dial(edge.port, ask + ask)
     await until(() => late.how !== '')
@@ -75,7 +81,7 @@ for (const [means, isPlain] of TRANSPORTS) {
     const second = pipelining.text.lastIndexOf('HTTP/1.1')
     t.match(pipelining.text.slice(0, second), /^HTTP\/1\.1 200 [^]*photo$/)
     t.match(pipelining.text.slice(second), byNewPlan)
-    await until(() => raisedGauges(edge).length === 0)
+    await until(() => hasNoClient(edge))
     t.end()
   })
 
