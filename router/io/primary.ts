@@ -308,11 +308,12 @@ export class Primary {
     worker.send({ type: 'configure', generation, config, box, tables })
     worker.send({ type: 'overrides', overrides: this.#overrides, tables })
     for (const [listener, place] of placesByListener(this.#setup)) {
+      const key = `${listener} ${place}`
       const group = this.#groups.get(place)
-      if (group === undefined || worker.listening.get(place) === listener) continue
+      if (group === undefined || worker.listening.has(key)) continue
       group.resize(Math.max(group.count, worker.index + 1))
       worker.send({ type: 'listen', socket: place, listener }, group.handle(worker.index))
-      worker.listening.set(place, listener)
+      worker.listening.add(key)
     }
     worker.send({ type: 'synchronize' })
   }
@@ -416,7 +417,8 @@ export class Primary {
     for (const group of groups) {
       for (const worker of this.#workers) {
         worker.send({ type: 'unlisten', socket: group.name })
-        worker.listening.delete(group.name)
+        for (const key of worker.listening)
+          if (key.endsWith(` ${group.name}`)) worker.listening.delete(key)
       }
       group.close()
       this.#groups.delete(group.name)

@@ -42,8 +42,8 @@ export class WorkerProcess {
   isIntroduced = false
   lateMs = 0
   snapshot: CountersSnapshot | undefined
-  /** The places of the sockets that it was given, and the listener that each is for. */
-  readonly listening = new Map<string, string>()
+  /** `listener place` of each socket that it was given. */
+  readonly listening = new Set<string>()
 
   constructor(index: number, init: WorkerProcessInit, hooks: WorkerProcessHooks) {
     this.index = index

@@ -1,4 +1,7 @@
 import { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { connect as connectTls } from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
@@ -11,8 +14,12 @@ import type { Edge, OriginScript } from './lane-fixture.ts'
 
 const photo: OriginScript = (s) => s.write(whole('photo'))
 const ask = get('/u/1/p', 'X: 1')
+const pair = (file: string): string =>
+  JSON.stringify(fileURLToPath(new URL(`../healthcheck/io/fixtures/${file}`, import.meta.url)))
+const tls = `tls: [{ certificate: ${pair('cdn.pem')}, key: ${pair('cdn.key')} }]`
 /** A configuration that leaves the listener out, and has another route. */
 const other = {
+  listener: '',
   address: '127.0.0.1:9301',
   routes: '[{ path: /u/*, respond: { status: 410, body: "moved" } }]',
 }
@@ -117,6 +124,22 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.match(arriving.text, byNewPlan, 'whoever had been accepted')
     refused.socket.write('what\r\n')
     await until(() => refused.how !== '')
+    t.ok(isForgotten(edge))
+    t.end()
+  })
+
+  void t.test(`${means}: a handshake with a listener that is given up goes on`, async (t) => {
+    const { edge } = await layGround(t, [photo], { isPlain, listener: tls })
+    const arriving = dial(edge.port)
+    const failing = dial(edge.port)
+    await sleep(20)
+    await edge.reload(other)
+    await edge.unlisten()
+    failing.socket.end('what?')
+    await until(() => failing.how !== '')
+    const client = connectTls({ socket: arriving.socket, rejectUnauthorized: false })
+    client.write(ask)
+    t.match(await text(client), byNewPlan)
     t.ok(isForgotten(edge))
     t.end()
   })

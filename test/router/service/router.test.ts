@@ -4,6 +4,7 @@ import {
   copyFileSync,
   linkSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -19,6 +20,7 @@ import { connect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import t from 'tap'
 import type { Test } from 'tap'
+import { dial, until } from '../edge-ground.ts'
 import {
   fetchOnce,
   freePort,
@@ -189,6 +191,20 @@ void t.test(
     t.ok(all.every(({ type }) => type === 'whole'))
   },
 )
+
+void t.test('a listener that is spelled otherwise ends its kept connections', BESIDE, async (t) => {
+  const { router, file, port } = await setUp(t)
+  const kept = dial(port, 'GET /u/1/1 HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until(() => kept.text.length > PHOTO_BYTES)
+  writeFileSync(file, readFileSync(file, 'utf8').replace(`127.0.0.1:${port},`, `0.0.0.0:${port},`))
+  router.child.kill('SIGHUP')
+  await until(() => kept.how !== '')
+  t.equal(kept.how, 'end')
+  await router.said('reload taken')
+  // As long a socket that is given up is still emptied.
+  await delay(300)
+  t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
+})
 
 void t.test(
   'a wrong configuration is refused whole and the old one serves on',
