@@ -157,10 +157,11 @@ export class Primary {
       if (worker.isIntroduced && worker.state !== 'draining') this.#configure(worker)
     this.#resize()
     await this.#until(() => this.#areReady())
+    if (left.length === 0) return
     for (const group of left) group.refuse()
-    this.#later(TAIL_MS, () => {
-      this.#close(left)
-    })
+    // A reload that names one of them again must not find it half closed.
+    await new Promise<void>((resolve) => this.#later(TAIL_MS, resolve))
+    this.#close(left)
   }
 
   setVerdicts(verdicts: readonly Verdict[]): void {

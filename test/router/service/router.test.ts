@@ -206,6 +206,20 @@ void t.test('a listener that is spelled otherwise ends its kept connections', BE
   t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
 })
 
+void t.test('a listener that is named again at once is open', BESIDE, async (t) => {
+  const { router, folder, base, port } = await setUp(t)
+  const other = await freePort()
+  for (const ports of [[other], [port, other]]) {
+    const lines = router.lineCount
+    writeConfig(folder, { ...base, ports })
+    router.child.kill('SIGHUP')
+    await router.said('reload taken', lines)
+  }
+  // As long a socket that is given up is still emptied.
+  await delay(300)
+  t.equal((await fetchOnce(port, '/u/1/1')).type, 'whole')
+})
+
 void t.test(
   'a wrong configuration is refused whole and the old one serves on',
   BESIDE,
