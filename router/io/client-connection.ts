@@ -236,9 +236,13 @@ export class ClientConnection
     } else this.#arm(WAIT.idle)
   }
 
-  /** The worker stops: an idle connection goes at once, a busy one with its answer. */
+  /**
+   * The worker stops: an idle connection goes at once, a busy one with its answer, and so does one
+   * whose next request is there already.
+   */
   drain(): void {
-    if (this.#exchange === undefined && !this.#isClosing) this.#close()
+    if (this.#exchange !== undefined || this.#isClosing || this.#transport.hasUnread()) return
+    this.#close()
   }
 
   /** Its listener is given up: as `drain`, but who has never asked is still served, once. */

@@ -239,7 +239,8 @@ class StreamWrapTransport implements Transport {
   }
 
   hasUnread(): boolean {
-    return this.#writable !== undefined && hasUnread(this.#fd)
+    const handle = this.#writable
+    return handle !== undefined && hasUnread(handle.fd)
   }
 
   pause(): void {

@@ -391,3 +391,16 @@ for (const [means, isPlain] of TRANSPORTS) {
     t.end()
   })
 }
+
+// What the kernel holds, the public API does not tell.
+void t.test('what came just before a drain is answered', async (t) => {
+  const { edge, origins } = await layGround(t, once, { isPlain: false })
+  origins[0]!.script = (s) => s.write(whole('photo'))
+  const client = dial(edge.port, get('/u/1/p', 'X: 1'))
+  await until(() => client.text.endsWith('photo'))
+  client.socket.write(get('/u/1/p', 'X: 1'))
+  edge.photos.drain()
+  await until(() => client.how !== '')
+  t.match(client.text, /photoHTTP\/1.1 200 [^]*Connection: close[^]*photo$/)
+  t.end()
+})
