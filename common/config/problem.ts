@@ -1,3 +1,5 @@
+import { escapeUnprintable } from '../net/unprintable.ts'
+
 /** One thing that is wrong in a configuration, at the place where it is written. */
 export interface Problem {
   readonly file: string
@@ -11,7 +13,7 @@ export interface Problem {
 
 /** `file:line:column: sentence`, on one line whatever the message quotes. */
 export function formatProblem(problem: Problem): string {
-  const message = problem.message.replace(UNPRINTABLE, escaped)
+  const message = escapeUnprintable(problem.message)
   return `${problem.file}:${problem.line}:${problem.column}: ${message}`
 }
 
@@ -36,8 +38,3 @@ export function listOf(words: readonly string[], conjunction = 'or'): string {
   const last = words.at(-1)!
   return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} ${conjunction} ${last}`
 }
-
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
-
-const escaped = (character: string): string =>
-  `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`

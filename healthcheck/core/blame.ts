@@ -1,3 +1,4 @@
+import { UNPRINTABLE } from '../../common/net/unprintable.ts'
 import { isShortage, shortageInWords } from '../../common/model/shortage.ts'
 
 /** How far a probe had come. */
@@ -73,8 +74,6 @@ export function printable(text: string): string {
   const line = text.slice(0, LONGEST).replace(UNPRINTABLE, ' ')
   return line.replaceAll(/ {2,}/g, ' ').trim() + (text.length > LONGEST ? '…' : '')
 }
-
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 const OPENSSL_ERROR = /\berror:[0-9A-F]+:[^:]*:[^:]*:([^:]+):[^:]*:\d+:(.*)/
 
