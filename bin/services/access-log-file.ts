@@ -1,9 +1,8 @@
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import type { Config } from '../../common/config/config.ts'
 import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { NoAnswer } from '../../common/runtime/file-queue.ts'
 import type { FileQueue } from '../../common/runtime/file-queue.ts'
+import { reopenLogFile } from '../../router/io/log-file.ts'
 
 /**
  * Opens the access log once, and makes it where it is missing, so that what a worker could not do
@@ -14,8 +13,8 @@ export async function requireAccessLog({ router }: Config, files: FileQueue): Pr
   if (file === undefined || router?.accessLog.format === 'off') return
   try {
     await files.ask(file, async (path) => {
-      const handle = await open(path, FLAGS, MODE)
-      await handle.close()
+      const log = await reopenLogFile(path)
+      await log.close()
     })
   } catch (cause) {
     // A pipe without a reader is opened later, by whoever has lines for it.
@@ -28,6 +27,3 @@ export async function requireAccessLog({ router }: Config, files: FileQueue): Pr
     )
   }
 }
-
-const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
-const MODE = 0o640
