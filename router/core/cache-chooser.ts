@@ -265,7 +265,7 @@ export class CacheChooser {
     }
     if (this.fallback === 'scatter') return (this.#server = this.#nextTurn(isPassedBy))
     const backup = this.#backup
-    const isReady = backup !== this.home && this.#weights[backup]! > 0 && this.isUsable(backup)
+    const isReady = backup !== this.home && this.#isUp(backup) && this.isUsable(backup)
     return (this.#server = isReady && !isPassedBy(backup) ? backup : -1)
   }
 
