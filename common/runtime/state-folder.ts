@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { ApplianceError } from './appliance-error.ts'
 import { createStateQueue } from './state-queue.ts'
-import type { StateAnswer } from './state-process.ts'
 
 /**
  * Where a service keeps what must outlive it. Files are replaced whole, or not at all, and nobody
@@ -89,7 +88,7 @@ export function openStateFolder(path: string, bounds = BOUNDS): StateFolder {
 function unusable(
   verb: string,
   path: string,
-  { reason }: Pick<Extract<StateAnswer, { ok: false }>, 'reason'>,
+  { reason }: { readonly reason: string },
 ): ApplianceError {
   return new ApplianceError(
     'STATE_FOLDER_UNUSABLE',
