@@ -99,7 +99,7 @@ for (const source of [...DANGEROUS, ...UNJUDGED]) {
     const before = process.cpuUsage()
     t.type(judgeRegex(source), 'string')
     // Seconds on a busy box; what has no bound takes hours.
-    t.ok(process.cpuUsage(before).user < 30_000_000)
+    t.ok(process.cpuUsage(before).user < 10_000_000)
     t.end()
   })
 }
