@@ -1,6 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { TLSSocket } from 'node:tls'
-import type { Socket } from 'node:net'
 import { ConnectionText, END } from '../core/access-record.ts'
 import { GLOBAL } from '../core/counters.ts'
 import { PARSE } from '../core/field-section.ts'
@@ -19,7 +17,7 @@ import type { ClientSink, GeneralLane, HandOverClient } from './general-lane.ts'
 import type { Peer as PeerAddress } from './photo-serving.ts'
 import type { GroupPlan, ListenerState } from './plan.ts'
 import { WRITE } from './transport.ts'
-import type { Transport, TransportOwner, WriteOutcome } from './transport.ts'
+import type { Arrival, Transport, TransportOwner, WriteOutcome } from './transport.ts'
 
 /** What a client's own timer waits for. */
 const WAIT = { nothing: 0, head: 1, idle: 2, send: 3, linger: 4 } as const
@@ -73,19 +71,19 @@ export class ClientConnection
   #quietSince = 0
   #deadline: DeadlinePlace
 
-  constructor(lane: ClientLane, listener: ListenerState, socket: Socket, client?: PeerAddress) {
+  constructor(lane: ClientLane, listener: ListenerState, arrival: Arrival, client?: PeerAddress) {
     this.lane = lane
     this.listener = listener
     lane.tick()
     this.#openedAt = lane.nowMs
-    const isTls = socket instanceof TLSSocket
-    this.#isTls = isTls
+    const { socket, tls } = arrival
+    this.#isTls = tls !== undefined
     const address = plainAddress(client?.address ?? socket.remoteAddress ?? '')
     this.port = client?.port ?? socket.remotePort ?? 0
-    this.peer = compilePeer(address, isTls, listener.isTrusted(address))
-    this.tlsProtocol = isTls ? listener.text(socket.getProtocol() ?? '') : EMPTY
-    this.tlsCipher = isTls ? listener.text(socket.getCipher().standardName) : EMPTY
-    this.#transport = lane.openTransport(socket, this, lane.clientLanding)
+    this.peer = compilePeer(address, this.#isTls, listener.isTrusted(address))
+    this.tlsProtocol = tls === undefined ? EMPTY : listener.text(tls.protocol)
+    this.tlsCipher = tls === undefined ? EMPTY : listener.text(tls.cipher)
+    this.#transport = arrival.open(this, lane.clientLanding)
     lane.counters.add(GLOBAL.connectionsActive, 1)
     lane.counters.add(GLOBAL.connectionsIdle, 1)
     this.#deadline = lane.deadlines.open(this)

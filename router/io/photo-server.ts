@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
-import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type {
   AccessLogConfig,
@@ -47,10 +46,11 @@ import type { Overrides } from './messages.ts'
 import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
 import { compilePlan, GroupPlan, ListenerState } from './plan.ts'
 import type { Plan } from './plan.ts'
+import { refuseClient } from './refused-client.ts'
 import { Slab } from './slab.ts'
 import { openSocket } from './socket-transport.ts'
 import { isStreamWrapUsable, openStreamWrap } from './stream-wrap-transport.ts'
-import type { OpenTransport } from './transport.ts'
+import type { Arrival, OpenTransport } from './transport.ts'
 
 /** What a photo server is made of. */
 export interface PhotoServerComponents extends PhotoServerHooks {
@@ -70,6 +70,7 @@ class WorkerLane implements PhotoServer, ClientLane {
   readonly buffers = new BufferPool()
   readonly headSlab = new Slab(HEAD_SLAB_BYTES)
   readonly openTransport: OpenTransport
+  readonly isPlain: boolean
   readonly clientLanding = Buffer.allocUnsafeSlow(CLIENT_LANDING_BYTES)
   isDraining = false
   readonly scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
@@ -100,6 +101,7 @@ class WorkerLane implements PhotoServer, ClientLane {
     this.#components = components
     this.counters = components.counters
     const { isPlain = false } = components
+    this.isPlain = isPlain
     this.openTransport = (socket, owner, landing) =>
       !isPlain && isStreamWrapUsable(socket)
         ? openStreamWrap(socket, owner, landing, this.buffers)
@@ -125,20 +127,20 @@ class WorkerLane implements PhotoServer, ClientLane {
     return Date.now()
   }
 
-  accept(socket: Socket, listener: string, peer?: Peer): void {
+  accept(arrival: Arrival, listener: string, peer?: Peer): void {
     this.counters.add(GLOBAL.connectionsAccepted, 1)
     const state = this.#listeners.get(listener)
     if (state === undefined) {
-      socket.destroy()
+      arrival.socket.destroy()
       return
     }
     if (state.connectionCount >= state.maxConnections) {
-      this.#refuse(socket)
+      this.#refuse(arrival)
       return
     }
     state.connectionCount++
     // Also while draining: whoever has not heard of it yet is still served, once.
-    this.#connections.add(new ClientConnection(this, state, socket, peer))
+    this.#connections.add(new ClientConnection(this, state, arrival, peer))
   }
 
   configure(config: Config, box: string, generation: number, tables: Tables): void {
@@ -299,22 +301,11 @@ class WorkerLane implements PhotoServer, ClientLane {
     })
   }
 
-  #refuse(socket: Socket): void {
+  #refuse(arrival: Arrival): void {
     this.counters.add(GLOBAL.connectionsRefused, 1)
-    const out = Buffer.allocUnsafe(1024)
     const context = { date: this.date, connection: CONNECTION.close, isHead: false }
-    const end = writeOwnAnswer(out, 0, ANSWER.tooManyConnections, context)
-    let dropped = 0
-    const timer = setTimeout(() => socket.destroy(), REFUSED_LINGER_MS)
-    socket.on('error', () => undefined)
-    socket.on('close', () => {
-      clearTimeout(timer)
-    })
-    socket.on('data', ({ length }) => {
-      dropped += length
-      if (dropped > REFUSED_LINGER_BYTES) socket.destroy()
-    })
-    socket.end(out.subarray(0, end))
+    const end = writeOwnAnswer(this.scratch, 0, ANSWER.tooManyConnections, context)
+    refuseClient(arrival, this.scratch, end)
   }
 
   #configureListeners({ listeners, workers }: RouterConfig): void {
@@ -484,6 +475,4 @@ const SCRATCH_BYTES = ANSWER_LANDING_BYTES + 8 * 1024
 const RANDOM_BYTES = 8192
 const SPARE_EXCHANGES = 256
 const SWEEP_MS = 50
-const REFUSED_LINGER_MS = 1000
-const REFUSED_LINGER_BYTES = 64 * 1024
 const DEFAULT_PORT = 80

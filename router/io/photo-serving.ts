@@ -1,5 +1,3 @@
-import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { Config } from '../../common/config/config.ts'
 import type { EdgeEvent } from '../../common/model/edge-event.ts'
 import type { Verdict } from '../../common/model/health.ts'
@@ -7,6 +5,7 @@ import type { Counters, CountersSnapshot } from '../core/counters.ts'
 import type { ShardTable } from '../core/shard-table.ts'
 import type { Returning } from '../core/returns.ts'
 import type { Overrides } from './messages.ts'
+import type { Arrival, OpenTransport } from './transport.ts'
 
 /** The tables of a configuration: slots by `tableKey`, shards by the group's name. */
 export interface Tables {
@@ -16,8 +15,12 @@ export interface Tables {
 
 /** What serves the connections that a worker accepts. All calls but `close` return at once. */
 export interface PhotoServer {
+  /** What a connection's bytes are read and written with, TLS records too. */
+  readonly openTransport: OpenTransport
+  /** Node's public API alone is used. */
+  readonly isPlain: boolean
   /** TLS is established; `peer` is the client where a PROXY header before TLS named it. */
-  accept(socket: Socket | TLSSocket, listener: string, peer?: Peer): void
+  accept(arrival: Arrival, listener: string, peer?: Peer): void
   /**
    * Switches to a configuration in one step; exchanges under way end under the old one. Of the
    * listeners that it leaves out idle connections go, and all others are served once, by the new.

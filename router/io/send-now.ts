@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer'
 import koffi from 'koffi'
+import { addressOf } from './address-of.ts'
 
 /**
  * Sends bytes `start` to `end` of a long-lived buffer on a socket, as many as the kernel takes at
@@ -36,19 +37,6 @@ export function untakenBytes(fd: number): number {
 /** Whether bytes have come on a socket that were not read. */
 export const hasUnread = (fd: number): boolean =>
   (calls?.recv(fd, PEEKED, PEEKED.length, MSG_PEEK | FLAGS) ?? 0) > 0
-
-/** Where the buffer lies; remembered for the few that most is sent from. */
-function addressOf(buffer: Buffer): number {
-  for (let i = 0; i < KNOWN; i++) {
-    const at = (latest + i) % KNOWN
-    if (buffers[at] !== buffer) continue
-    latest = at
-    return addresses[at] ?? 0
-  }
-  latest = (latest + KNOWN - 1) % KNOWN
-  buffers[latest] = buffer
-  return (addresses[latest] = Number(koffi.address(buffer)))
-}
 
 type Send = (fd: number, address: number, length: number, flags: number) => number
 
@@ -91,9 +79,5 @@ const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 const ONE = Int32Array.of(1)
 const PEEKED = new Uint8Array(1)
-const KNOWN = 4
 const SIOCOUTQ = 0x5411
 const calls = loadCalls()
-const buffers: (Buffer | undefined)[] = Array.from({ length: KNOWN })
-const addresses: number[] = Array.from({ length: KNOWN }, () => 0)
-let latest = 0

@@ -10,7 +10,6 @@
  */
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import type { BufferPool } from './buffer-pool.ts'
 import { canPassOn, leftBytes, passOn, takeLeft } from './pass-on.ts'
@@ -58,7 +57,7 @@ export function isStreamWrapUsable(socket: Socket): boolean {
     typeof handle.useUserBuffer === 'function' &&
     typeof handle.writeBuffer === 'function' &&
     typeof handle.readStart === 'function' &&
-    (socket instanceof TLSSocket || typeof handle.fd === 'number') &&
+    typeof handle.fd === 'number' &&
     typeof handle.readStop === 'function'
   )
 }
@@ -80,21 +79,13 @@ class StreamWrapTransport implements Transport {
   #handle: StreamHandle | undefined
   #pendingWrites = 0
   #isGone = false
-  /** -1: TLS, whose bytes are not the kernel's yet. */
   #fd = -1
-  readonly #isTls: boolean
   readonly #rests: BufferPool
-  readonly #queue: { readonly rest: Buffer; at: number; readonly end: number }[] = []
-  #endsWhenWritten = false
-  /** Over TLS: what one write takes, and what all have been given. */
-  #pieceBytes = PIECE_BYTES
-  #writtenBytes = 0
 
   constructor(socket: Socket, owner: TransportOwner, landing: Buffer, rests: BufferPool) {
     this.socket = socket
     this.#owner = owner
     this.#rests = rests
-    this.#isTls = socket instanceof TLSSocket
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#gone(error.code ?? 'EUNKNOWN')
     })
@@ -104,7 +95,7 @@ class StreamWrapTransport implements Transport {
     const handle = (socket as unknown as { _handle: StreamHandle | null })._handle
     if (handle === null || socket.destroyed) return
     this.#handle = handle
-    if (!this.#isTls) this.#fd = handle.fd
+    this.#fd = handle.fd
     handle.transport = this
     handle.landing = landing
     handle.useUserBuffer(landing)
@@ -125,7 +116,6 @@ class StreamWrapTransport implements Transport {
   write(buffer: Buffer, start: number, end: number, isMoreToCome = false): WriteOutcome {
     const handle = this.#writable
     if (handle === undefined) return WRITE.failed
-    if (this.#isTls) return this.#writeSecure(handle, buffer, start, end)
     if (this.#pendingWrites > 0) return this.#writeRest(handle, buffer, start, end)
     const sent = sendNow(this.#fd, buffer, start, end, isMoreToCome)
     if (start + sent === end) return WRITE.done
@@ -137,20 +127,19 @@ class StreamWrapTransport implements Transport {
   }
 
   get canTake(): boolean {
-    return !this.#isTls && canPassOn()
+    return canPassOn()
   }
 
   takeFrom(source: Transport, length: number): number {
     const handle = this.#writable
-    if (handle === undefined || this.#isTls || this.#pendingWrites > 0) return 0
-    if (!(source instanceof StreamWrapTransport) || source.#isTls) return 0
-    if (source.#writable === undefined) return 0
+    if (handle === undefined || this.#pendingWrites > 0) return 0
+    if (!(source instanceof StreamWrapTransport) || source.#writable === undefined) return 0
     const taken = passOn(source.#fd, this.#fd, length)
     const left = leftBytes()
     if (left === 0) return taken
     const rest = this.#rests.take(left)
     takeLeft(rest)
-    return this.#write(handle, rest, 0, left, rest) === WRITE.failed ? -1 : taken
+    return this.#write(handle, rest, left) === WRITE.failed ? -1 : taken
   }
 
   /** Of a socket that is destroyed the descriptor may be another connection's by now. */
@@ -162,65 +151,17 @@ class StreamWrapTransport implements Transport {
   #writeRest(handle: StreamHandle, buffer: Buffer, start: number, end: number): WriteOutcome {
     const rest = this.#rests.take(end - start)
     buffer.copy(rest, 0, start, end)
-    return this.#write(handle, rest, 0, end - start, rest)
+    return this.#write(handle, rest, end - start)
   }
 
-  /** TLSWrap takes one write at a time (and ends the process at a second): what is more, waits. */
-  #writeSecure(handle: StreamHandle, buffer: Buffer, start: number, end: number): WriteOutcome {
-    this.#writtenBytes += end - start
-    if (this.#writtenBytes >= BUSY_BYTES) this.#enlarge()
-    let at = start
-    while (at < end && this.#pendingWrites === 0) {
-      const next = Math.min(end, at + this.#pieceBytes)
-      if (this.#write(handle, buffer, at, next, undefined) === WRITE.failed) return WRITE.failed
-      at = next
-    }
-    if (at < end) {
-      const rest = this.#rests.take(end - at)
-      buffer.copy(rest, 0, at, end)
-      this.#queue.push({ rest, at: 0, end: end - at })
-      this.pendingBytes += end - at
-    }
-    return this.#pendingWrites === 0 ? WRITE.done : WRITE.waits
-  }
-
-  #enlarge(): void {
-    if (this.#pieceBytes === LARGE_PIECE_BYTES || largeCount === MOST_LARGE) return
-    this.#pieceBytes = LARGE_PIECE_BYTES
-    largeCount++
-  }
-
-  /** Goes on with what waits; false: the connection is gone. */
-  #writeQueued(handle: StreamHandle): boolean {
-    for (let one = this.#queue[0]; one !== undefined; one = this.#queue[0]) {
-      if (this.#pendingWrites > 0) return true
-      const start = one.at
-      one.at = Math.min(one.end, start + this.#pieceBytes)
-      this.pendingBytes -= one.at - start
-      // TLSWrap has encrypted the bytes, or copied them, before it returns.
-      if (this.#write(handle, one.rest, start, one.at, undefined) === WRITE.failed) return false
-      if (one.at < one.end) continue
-      this.#queue.shift()
-      this.#rests.give(one.rest)
-    }
-    return true
-  }
-
-  #write(
-    handle: StreamHandle,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    rest: Buffer | undefined,
-  ): WriteOutcome {
+  #write(handle: StreamHandle, rest: Buffer, length: number): WriteOutcome {
     const request = spareRequest ?? new WriteWrap()
     spareRequest = undefined
-    const length = end - start
     // Not `subarray`: making a Buffer takes three times as long.
-    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset + start, length)
+    const bytes = new Uint8Array(rest.buffer, rest.byteOffset, length)
     const error = handle.writeBuffer(request, bytes)
     const isDone = error === 0 && state[lastWriteWasAsync] === 0
-    if (rest !== undefined && (isDone || error !== 0)) this.#rests.give(rest)
+    if (isDone || error !== 0) this.#rests.give(rest)
     if (error !== 0) {
       this.#fail(error)
       return WRITE.failed
@@ -252,9 +193,7 @@ class StreamWrapTransport implements Transport {
   }
 
   end(): void {
-    if (this.#handle === undefined) return
-    if (this.#queue.length > 0) this.#endsWhenWritten = true
-    else this.socket.end()
+    if (this.#handle !== undefined) this.socket.end()
   }
 
   destroy(): void {
@@ -264,8 +203,7 @@ class StreamWrapTransport implements Transport {
 
   reset(): void {
     this.#release()
-    if (this.#isTls) this.socket.destroy()
-    else this.socket.resetAndDestroy()
+    this.socket.resetAndDestroy()
   }
 
   /** Bytes that `net.Socket` had read before the connection came to us. */
@@ -296,18 +234,9 @@ class StreamWrapTransport implements Transport {
     this.pendingBytes -= bytes
     this.#pendingWrites--
     if (rest !== undefined) this.#rests.give(rest)
-    const handle = this.#handle
-    if (handle === undefined) return
-    if (status !== 0) {
-      this.#fail(status)
-      return
-    }
-    if (!this.#writeQueued(handle) || this.#pendingWrites > 0) return
-    if (this.#endsWhenWritten) {
-      this.#endsWhenWritten = false
-      this.socket.end()
-    }
-    this.#owner.onDrained()
+    if (this.#handle === undefined) return
+    if (status !== 0) this.#fail(status)
+    else if (this.#pendingWrites === 0) this.#owner.onDrained()
   }
 
   #fail(error: number): void {
@@ -324,13 +253,11 @@ class StreamWrapTransport implements Transport {
     this.#handle = undefined
     handle.transport = undefined
     handle.readStop()
-    for (const { rest } of this.#queue.splice(0)) this.#rests.give(rest)
   }
 
   #gone(code: string): void {
     if (this.#isGone) return
     this.#isGone = true
-    if (this.#pieceBytes === LARGE_PIECE_BYTES) largeCount--
     this.#release()
     this.#owner.onGone(code)
   }
@@ -381,22 +308,10 @@ function loadBinding(): StreamWrapBinding | undefined {
 }
 
 const UV_EOF = -4095
-/**
- * What one write takes of TLSWrap's buffer stays an idle client's for as long as its connection
- * lives: written at once, a photo of 128 KB leaves each with 147 KB. Smaller writes cost more CPU
- * time each, up to a half more of a photo's.
- */
-const PIECE_BYTES = 24 * 1024
-/** A client that has been sent so much is worth that memory, as long as few have it. */
-const BUSY_BYTES = 1024 * 1024
-const LARGE_PIECE_BYTES = 256 * 1024
-const MOST_LARGE = 512
 const binding = loadBinding()
 const WriteWrap = binding?.WriteWrap ?? (unusable as unknown as WriteRequestConstructor)
 const state = binding?.streamBaseState ?? new Int32Array(8)
 const readBytesOrError = binding?.kReadBytesOrError ?? 0
 const lastWriteWasAsync = binding?.kLastWriteWasAsync ?? 0
-/** How many connections of this process write large pieces. */
-let largeCount = 0
 /** A request object that no pending write owns: a write done at once leaves it untouched. */
 let spareRequest: WriteRequest | undefined

@@ -2,13 +2,13 @@ import { ApplianceError } from '../../common/runtime/appliance-error.ts'
 import { FileQueue } from '../../common/runtime/file-queue.ts'
 import { readSecret } from './secret-files.ts'
 
-/** What Node's `ticketKeys` takes: a key's name, and one for HMAC and AES each, 16 bytes each. */
+/** What Node's `ticketKeys` takes, too: a key's name, and one for HMAC and AES each, 16 bytes each. */
 export const TICKET_KEYS_BYTES = 48
 
 /**
  * Reads a file of session ticket keys: a base64 line of 48 bytes per key, newest first; empty
  * lines do not count. All lines must be right, so that a mistake shows before
- * its key's turn comes. The first key is the one in use: Node holds one at a time, so after a
+ * its key's turn comes. The first key is the one in use: TLS holds one at a time, so after a
  * rotation each client makes one full handshake.
  */
 export async function readTicketKeys(file: string, queue = new FileQueue()): Promise<Uint8Array> {

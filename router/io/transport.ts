@@ -65,3 +65,22 @@ export interface Transport {
 
 /** Makes the transport of a connected socket. `landing` takes the first read. */
 export type OpenTransport = (socket: Socket, owner: TransportOwner, landing: Buffer) => Transport
+
+/** What the access log tells of a connection's TLS. */
+export interface TlsFacts {
+  /** As OpenSSL names it: `TLSv1.3`. */
+  readonly protocol: string
+  /** The cipher suite as IANA names it. */
+  readonly cipher: string
+  readonly isResumed: boolean
+}
+
+/** A client's connection that nobody reads from yet. */
+export interface Arrival {
+  /** For its addresses, and to end it; its bytes may be TLS's. */
+  readonly socket: Socket
+  /** Undefined: none. */
+  readonly tls: TlsFacts | undefined
+  /** Called once, at once. */
+  open(owner: TransportOwner, landing: Buffer): Transport
+}

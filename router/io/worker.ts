@@ -2,7 +2,6 @@ import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LRUCache } from 'lru-cache'
 import type { ListenerConfig } from '../../common/config/config.ts'
 import { GLOBAL } from '../core/counters.ts'
 import type { Counters } from '../core/counters.ts'
@@ -16,9 +15,12 @@ import type {
   WorkerMessage,
 } from './messages.ts'
 import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
+import { createNodeTlsListener } from './node-tls-listener.ts'
+import { createOpenSslListener } from './openssl-listener.ts'
+import { openSsl } from './openssl.ts'
 import { readPreamble } from './proxy-preamble.ts'
-import { createSecureListener } from './secure-listener.ts'
-import type { SecureListener } from './secure-listener.ts'
+import type { SecureListener, SecureListenerInit } from './secure-listener.ts'
+import type { Transport, TransportOwner } from './transport.ts'
 
 export interface WorkerComponents {
   readonly counters: Counters
@@ -37,9 +39,6 @@ const STATS_INTERVAL_MS = 1000
 const LATENESS_RESOLUTION_MS = 50
 const HANDSHAKE_POLL_MS = 20
 
-/** Handshakes under way behind PROXY headers; of more, the oldest are taken for the proxy's own. */
-const PENDING_PEERS = 16_384
-
 /** A listening socket in use, and the listener that it is for. */
 interface Listening {
   readonly server: Server
@@ -53,10 +52,6 @@ interface Listener {
   /** Accepted, and not with the photo server yet. */
   arrivingCount: number
 }
-
-/** TLS keeps the connection's addresses. */
-const connectionKey = ({ remoteAddress, remotePort }: Socket): string =>
-  `${remoteAddress ?? ''} ${remotePort ?? 0}`
 
 /**
  * A worker without its process: applies the primary's messages, accepts, does TLS, and hands each
@@ -72,8 +67,6 @@ export class Worker {
   readonly #secure = new Map<string, SecureListener>()
   readonly #lateness = monitorEventLoopDelay({ resolution: LATENESS_RESOLUTION_MS })
   readonly #statsTimer: NodeJS.Timeout
-  /** Whom a PROXY header named, until the handshake behind it is over. */
-  readonly #peers = new LRUCache<string, Peer>({ max: PENDING_PEERS })
   #tables: Tables = { slots: new Map(), shards: new Map() }
   #loaded = new Map<string, Uint16Array | ShardTable>()
   #generation = 0
@@ -256,13 +249,15 @@ export class Worker {
 
   #admit(socket: Socket, listener: ListenerConfig, peer: Peer | undefined): void {
     if (listener.tls.length === 0) {
-      this.#photos.accept(socket, listener.name, peer)
+      const { openTransport } = this.#photos
+      const open = (owner: TransportOwner, landing: Buffer): Transport =>
+        openTransport(socket, owner, landing)
+      this.#photos.accept({ socket, tls: undefined, open }, listener.name, peer)
       this.#arrived(listener.name)
       return
     }
-    if (peer !== undefined) this.#peers.set(connectionKey(socket), peer)
     this.#handshakes++
-    this.#secureListener(listener).accept(socket)
+    this.#secureListener(listener).accept(socket, peer)
   }
 
   /** One that was accepted is with the photo server, or gone. */
@@ -277,15 +272,16 @@ export class Worker {
     const known = this.#secure.get(listener.name)
     if (known !== undefined) return known
     const { counters } = this.#components
-    const made = createSecureListener({
+    const init: SecureListenerInit = {
       listener,
       pairs: this.#certificates.get(listener.name) ?? [],
       ticketKeys: this.#ticketKeys.get(listener.name),
-      onSecure: (socket) => {
+      openTransport: this.#photos.openTransport,
+      onSecure: (arrival, peer) => {
         this.#handshakes--
         counters.add(GLOBAL.tlsHandshakes, 1)
-        if (socket.isSessionReused()) counters.add(GLOBAL.tlsResumptions, 1)
-        this.#photos.accept(socket, listener.name, this.#peers.get(connectionKey(socket)))
+        if (arrival.tls?.isResumed === true) counters.add(GLOBAL.tlsResumptions, 1)
+        this.#photos.accept(arrival, listener.name, peer)
         this.#arrived(listener.name)
       },
       onFailure: () => {
@@ -293,7 +289,11 @@ export class Worker {
         counters.add(GLOBAL.tlsFailures, 1)
         this.#arrived(listener.name)
       },
-    })
+    }
+    const made =
+      openSsl === undefined || this.#photos.isPlain
+        ? createNodeTlsListener(init)
+        : createOpenSslListener(openSsl, init)
     // It may be one that a reload has changed since this connection came.
     if (this.#listeners.get(listener.name)?.config === listener)
       this.#secure.set(listener.name, made)

@@ -41,7 +41,10 @@ const hasNoClient = ({ counters: { global } }: Edge): boolean =>
 /** Nothing refers to its state any more: whoever came would be nobody's. */
 function isForgotten({ photos }: Edge): boolean {
   const socket = new Socket()
-  photos.accept(socket, LISTENER)
+  const open = (): never => {
+    throw new Error('it is served')
+  }
+  photos.accept({ socket, tls: undefined, open }, LISTENER)
   return socket.destroyed
 }
 

@@ -32,6 +32,10 @@ async function askSecurely(
       records.take(bytes)
     })
     for (const socket of [near, far]) socket.on('error', () => undefined)
+    // A reset is no end, and not passed on by itself.
+    far.on('close', () => {
+      near.destroySoon()
+    })
     near.pipe(far).pipe(near)
   }).listen(0, '127.0.0.1')
   await once(relay, 'listening')

@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import t from 'tap'
+import { createNodeTlsListener } from '../../router/io/node-tls-listener.ts'
+import { createOpenSslListener } from '../../router/io/openssl-listener.ts'
+import { openSsl } from '../../router/io/openssl.ts'
+import type { SecureListenerInit } from '../../router/io/secure-listener.ts'
 import { raisedGauges, sleep, TRANSPORTS, until } from './edge-ground.ts'
 import { pattern, startEdge, startOrigin } from './lane-fixture.ts'
 import type { Edge, OriginScript } from './lane-fixture.ts'
@@ -220,19 +224,26 @@ function connection(socket: Socket, until: number, tally: Tally): Promise<void> 
   })
 }
 
-const fixture = (name: string): Buffer =>
-  readFileSync(join(import.meta.dirname, '../healthcheck/io/fixtures', name))
+const fixture = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../healthcheck/io/fixtures', name), 'utf8')
 
 /** The edge's TLS side: a port whose connections come to its photo server. */
-async function secure(edge: Edge): Promise<{ port: number; close(): void }> {
-  const server = tls.createServer(
-    { cert: fixture('cdn.pem'), key: fixture('cdn.key') },
-    (socket) => {
-      edge.photos.accept(socket, '127.0.0.1:9300')
+async function secure({ photos }: Edge): Promise<{ port: number; close(): void }> {
+  const init: SecureListenerInit = {
+    listener: { minTls: '1.2', timeouts: { headMs: 10_000 } },
+    pairs: [{ names: [], certificate: fixture('cdn.pem'), key: fixture('cdn.key') }],
+    ticketKeys: undefined,
+    openTransport: photos.openTransport,
+    onSecure: (arrival) => {
+      photos.accept(arrival, '127.0.0.1:9300')
     },
-  )
-  server.on('tlsClientError', (_error, socket) => {
-    socket.destroy()
+    onFailure: () => undefined,
+  }
+  const listener = photos.isPlain
+    ? createNodeTlsListener(init)
+    : createOpenSslListener(openSsl!, init)
+  const server = createServer({ noDelay: true }, (socket) => {
+    listener.accept(socket, undefined)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return { port: (server.address() as AddressInfo).port, close: () => server.close() }

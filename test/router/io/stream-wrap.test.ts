@@ -1,10 +1,9 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import { readFileSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import tls from 'node:tls'
 import t from 'tap'
 import type { Test } from 'tap'
 import { BufferPool } from '../../../router/io/buffer-pool.ts'
@@ -12,9 +11,6 @@ import { MOST_PASSED_BYTES } from '../../../router/io/pass-on.ts'
 import { openStreamWrap } from '../../../router/io/stream-wrap-transport.ts'
 import { WRITE } from '../../../router/io/transport.ts'
 import type { Transport } from '../../../router/io/transport.ts'
-
-const fixture = (name: string) =>
-  readFileSync(new URL(`../../healthcheck/io/fixtures/${name}`, import.meta.url))
 
 /** A client that reads nothing until it is told to, and the router's end of its connection. */
 interface Line {
@@ -25,11 +21,9 @@ interface Line {
 }
 
 /** Makes connections whose ends at the router share one pool. */
-async function openLines(t: Test, isTls = false) {
+async function openLines(t: Test) {
   const pool = new BufferPool()
-  const server = isTls
-    ? tls.createServer({ cert: fixture('cdn.pem'), key: fixture('cdn.key') })
-    : net.createServer()
+  const server = net.createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -39,10 +33,8 @@ async function openLines(t: Test, isTls = false) {
     server.close()
   })
   const open = async (): Promise<Line> => {
-    const client = isTls
-      ? tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
-      : net.connect(port, '127.0.0.1')
-    const [socket] = (await once(server, isTls ? 'secureConnection' : 'connection')) as [Socket]
+    const client = net.connect(port, '127.0.0.1')
+    const [socket] = (await once(server, 'connection')) as [Socket]
     sockets.push(client, socket)
     client.on('error', () => undefined).pause()
     const transport = openStreamWrap(socket, OWNER, Buffer.allocUnsafeSlow(65_536), pool)
@@ -84,34 +76,28 @@ function fill({ transport }: Line, letter: string): number {
 /** The letters that are there, each once, in their order. */
 const lettersOf = (bytes: Buffer): string => [...new Set(bytes.toString('latin1'))].join('')
 
-for (const isTls of [false, true]) {
-  const means = isTls ? 'TLS' : 'TCP'
-  void t.test(
-    `${means}: what waits for one client is nobody else's until it is sent`,
-    async (t) => {
-      const { pool, open } = await openLines(t, isTls)
-      const lines = [await open(), await open(), await open()]
-      const lengths = lines.map((line, i) => fill(line, LETTERS[i]!))
-      lines.forEach(({ transport }, i) => {
-        t.ok(transport.pendingBytes > 0, `${LETTERS[i]!} waits`)
-      })
-      // Others come and go meanwhile, each with a rest of its own.
-      for (let i = 0; i < 5; i++) {
-        const other = await open()
-        fill(other, 'x')
-        other.transport.destroy()
-        await once(other.transport.socket, 'close')
-      }
-      for (const [i, line] of lines.entries()) {
-        const bytes = await line.read(lengths[i])
-        t.equal(bytes.length, lengths[i])
-        t.equal(lettersOf(bytes), LETTERS[i], 'its own bytes alone')
-      }
-      const spare = Array.from({ length: 64 }, () => pool.take(PIECE_BYTES))
-      t.equal(new Set(spare).size, spare.length, 'and no buffer was given back twice')
-    },
-  )
-}
+void t.test('what waits for one client is its own until it is sent', async (t) => {
+  const { pool, open } = await openLines(t)
+  const lines = [await open(), await open(), await open()]
+  const lengths = lines.map((line, i) => fill(line, LETTERS[i]!))
+  lines.forEach(({ transport }, i) => {
+    t.ok(transport.pendingBytes > 0, `${LETTERS[i]!} waits`)
+  })
+  // Others come and go meanwhile, each with a rest of its own.
+  for (let i = 0; i < 5; i++) {
+    const other = await open()
+    fill(other, 'x')
+    other.transport.destroy()
+    await once(other.transport.socket, 'close')
+  }
+  for (const [i, line] of lines.entries()) {
+    const bytes = await line.read(lengths[i])
+    t.equal(bytes.length, lengths[i])
+    t.equal(lettersOf(bytes), LETTERS[i], 'its own bytes alone')
+  }
+  const spare = Array.from({ length: 64 }, () => pool.take(PIECE_BYTES))
+  t.equal(new Set(spare).size, spare.length, 'and no buffer was given back twice')
+})
 
 void t.test('a descriptor that is closed and taken anew gets no byte of the old', async (t) => {
   const ends: [string, (line: Line) => Promise<unknown>][] = [
@@ -159,13 +145,8 @@ async function resetByClient({ transport, client }: Line): Promise<void> {
   await once(transport.socket, 'close')
 }
 
-interface Handle {
-  readonly fd: number
-  writeBuffer: (this: Handle, request: unknown, bytes: Uint8Array) => number
-}
-
-const handleOf = (socket: Socket): Handle => (socket as unknown as { _handle: Handle })._handle
-const descriptorOf = (socket: Socket): number => (handleOf(socket) as Handle | null)?.fd ?? -1
+const descriptorOf = (socket: Socket): number =>
+  (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1
 
 void t.test('a connection takes what came to another, unseen', async (t) => {
   const { open } = await openLines(t)
@@ -239,68 +220,25 @@ void t.test('what is written for more to come waits for it, or for a push', asyn
   t.end()
 })
 
-void t.test('nothing is taken over TLS, from what is gone, or by it', async (t) => {
-  const plain = await openLines(t)
-  const secure = await openLines(t, true)
-  const [source, target, gone] = [await plain.open(), await plain.open(), await plain.open()]
-  const hidden = await secure.open()
+void t.test('nothing is taken from what is gone, or by it', async (t) => {
+  const { open } = await openLines(t)
+  const [source, target, gone] = [await open(), await open(), await open()]
   for (const { transport } of [source, gone]) transport.pause()
   source.client.write('abc')
-  t.notOk(hidden.transport.canTake)
   t.ok(target.transport.canTake)
   const fd = descriptorOf(gone.transport.socket)
   gone.transport.socket.destroy()
   await once(gone.transport.socket, 'close')
-  const heir = await plain.open()
+  const heir = await open()
   t.equal(descriptorOf(heir.client), fd, 'another has its number')
   heir.transport.write(Buffer.from('abc'), 0, 3)
   for (let i = 0; i < 20; i++) {
-    t.equal(hidden.transport.takeFrom(source.transport, 3), 0)
-    t.equal(target.transport.takeFrom(hidden.transport, 3), 0)
     t.equal(target.transport.takeFrom(gone.transport, 3), 0)
     t.equal(gone.transport.takeFrom(source.transport, 3), 0)
     await turn()
   }
   t.equal(target.transport.takeFrom(source.transport, 3), 3, 'it was there all the while')
   t.end()
-})
-
-void t.test('who is sent much over TLS gets it in large writes, as long as few do', async (t) => {
-  const { open } = await openLines(t, true)
-  const lines: (Line & { largest: number })[] = []
-  const openLine = async () => {
-    const line = { ...(await open()), largest: 0 }
-    line.client.resume()
-    const handle = handleOf(line.transport.socket)
-    const { writeBuffer } = handle
-    handle.writeBuffer = (request, bytes) => {
-      line.largest = Math.max(line.largest, bytes.length)
-      return writeBuffer.call(handle, request, bytes)
-    }
-    lines.push(line)
-    return line
-  }
-  const photo = Buffer.alloc(PIECE_BYTES)
-  const send = async (line: Line, photos: number) => {
-    for (let i = 0; i < photos; i++) {
-      line.transport.write(photo, 0, photo.length)
-      while (waiting(line) > 0) await turn()
-    }
-  }
-  const first = await openLine()
-  await send(first, 10)
-  t.equal(first.largest, 24 * 1024, 'a million bytes')
-  await send(first, 1)
-  t.equal(first.largest, PIECE_BYTES)
-  for (let i = 1; i < 512; i++) await send(await openLine(), 11)
-  t.equal(lines.at(-1)!.largest, PIECE_BYTES)
-  const late = await openLine()
-  await send(late, 12)
-  t.equal(late.largest, 24 * 1024, 'the 513th')
-  first.transport.destroy()
-  await once(first.transport.socket, 'close')
-  await send(late, 1)
-  t.equal(late.largest, PIECE_BYTES, 'once another is gone')
 })
 
 const waiting = ({ transport }: Line): number => transport.pendingBytes
