@@ -16,10 +16,11 @@ export function tooFewOpenFiles(
   },
   limit: number,
 ): string | undefined {
-  const most = listeners.reduce((sum, one) => sum + workerShare(one.maxConnections, workers), 0)
+  // The first worker's shares: none has larger ones.
+  const most = listeners.reduce((sum, one) => sum + workerShare(one.maxConnections, workers, 1), 0)
   const needed = 2 * most + OWN_FILES
   if (most === Infinity || needed <= limit) return undefined
-  return `${most} clients in each worker (its share of all listeners' maxConnections) can need ${needed} open files, and it may have ${limit}; raise LimitNOFILE (ulimit -n) or lower maxConnections`
+  return `${most} clients in a worker (its share of all listeners' maxConnections) can need ${needed} open files, and it may have ${limit}; raise LimitNOFILE (ulimit -n) or lower maxConnections`
 }
 
 /** What a worker has open without any client, with room. */

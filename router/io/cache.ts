@@ -10,6 +10,7 @@ import type { Lane } from './lane.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
 import type { UpstreamServer, UpstreamUser } from './upstream-connection.ts'
 import { Warmer } from './warmer.ts'
+import { workerPlace } from './worker-place.ts'
 
 /** One cache server as this worker sees it. It outlives reloads that leave its address alone. */
 export class Cache implements UpstreamServer {
@@ -55,7 +56,7 @@ export class Cache implements UpstreamServer {
   configure(pool: Pool, workers: number, hasPortCheck: boolean): void {
     this.#maxIdle = pool.keepAlive.connections
     this.#idleMs = pool.keepAlive.idleMs
-    this.maxActive = workerShare(pool.maxConnections, workers)
+    this.maxActive = workerShare(pool.maxConnections, workers, workerPlace())
     this.hasPortCheck = hasPortCheck
   }
 

@@ -30,6 +30,7 @@ import { compileUserPattern, copySpan } from '../core/user-pattern.ts'
 import type { UserBytes, UserPattern } from '../core/user-pattern.ts'
 import { workerShare } from '../core/worker-share.ts'
 import type { CachePool } from './cache.ts'
+import { workerPlace } from './worker-place.ts'
 
 /** One configuration, compiled for one worker. A reload makes another; exchanges keep theirs. */
 export interface Plan {
@@ -150,7 +151,7 @@ export class ListenerState {
   configure(config: ListenerConfig, workers: number): void {
     this.config = config
     this.isGivenUp = false
-    this.maxConnections = workerShare(config.maxConnections, workers)
+    this.maxConnections = workerShare(config.maxConnections, workers, workerPlace())
     this.headLimits = config.limits
     this.#trust = prefixesOf(config)
   }

@@ -198,10 +198,21 @@ for (const [means, isPlain] of TRANSPORTS) {
       workers: 2,
       listener: 'maxConnections: 3',
     })
-    const held = dial(edge.port)
+    const held = [dial(edge.port)]
     await until(() => edge.counters.global[GLOBAL.connectionsActive] === 1)
+    t.match((await ask(edge.port, get('/u/1/p'))).text, /^HTTP\/1.1 200 /, 'one more: the first')
+    held.push(dial(edge.port))
+    await until(() => edge.counters.global[GLOBAL.connectionsActive] === 2)
     t.match((await ask(edge.port, get('/u/1/p'))).text, /^HTTP\/1.1 503 /)
-    held.socket.destroy()
+    for (const { socket } of held) socket.destroy()
+    await until(() => edge.counters.global[GLOBAL.connectionsActive] === 0)
+    t.teardown(() => delete process.env['PHOTOEDGE_WORKER'])
+    process.env['PHOTOEDGE_WORKER'] = '2'
+    edge.reconfigure({})
+    const second = dial(edge.port)
+    await until(() => edge.counters.global[GLOBAL.connectionsActive] === 1)
+    t.match((await ask(edge.port, get('/u/1/p'))).text, /^HTTP\/1.1 503 /, 'the second')
+    second.socket.destroy()
   })
 
   void t.test(`${means}: while draining everybody is served, once`, async (t) => {
