@@ -329,7 +329,7 @@ export type Reloaded = Static<typeof ReloadedSchema>
 
 export const EventsSchema = Type.Object({ events: Type.Array(EventSchema) }, closed)
 
-/** What a refused request gets: 400, 401, 403, 404, 409 or 422. */
+/** What a refused request gets: 400, 401, 403, 404, 405, 409 or 422. */
 export const RefusalSchema = Type.Object(
   {
     /** Each a sentence; a configuration's problems as `file:line:column: sentence`. */

@@ -35,14 +35,27 @@ export function createAdminServer(control: RouterControl, right: ChangeRight): F
       status >= 500 ? `The router could not answer ${request.url}: ${error.message}` : error.message
     return reply.code(status).send({ problems: [problem] })
   })
-  app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .send({ problems: [`There is no ${request.method} ${request.url.slice(0, 200)}`] }),
-  )
+  refuseUnknown(app)
   readingRoutes(app, control)
   changingRoutes(app, control, guard(right))
   return app
+}
+
+/** 404 for a path that nobody has, 405 for a method that its path has not; before the routes. */
+function refuseUnknown(app: FastifyInstance): void {
+  const methodsOf = new Map<string, string[]>()
+  app.addHook('onRoute', ({ url, method }) => {
+    methodsOf.set(url, (methodsOf.get(url) ?? []).concat(method))
+  })
+  app.setNotFoundHandler(({ method, url }, reply) => {
+    const [path = ''] = url.split(/[?#]/, 1)
+    const allowed = methodsOf.get(path)?.join(', ')
+    if (allowed === undefined)
+      return reply.code(404).send({ problems: [`There is no ${method} ${url.slice(0, 200)}`] })
+    // RFC 9110 section 15.5.6: with the methods that there are.
+    const problems = [`There is no ${method} ${path}: it takes ${allowed}`]
+    return reply.code(405).header('allow', allowed).send({ problems })
+  })
 }
 
 function guard(right: ChangeRight): onRequestHookHandler {

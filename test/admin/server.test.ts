@@ -108,6 +108,31 @@ void t.test(
   },
 )
 
+void t.test('a method that a path does not have is a 405 with those that it has', async (t) => {
+  const control = sampleControl()
+  const app = createAdminServer(control, { type: 'token', token: 'secret' })
+  for (const [method, url, allow] of [
+    ['POST', '/metrics', 'GET, HEAD'],
+    ['DELETE', '/healthz', 'GET, HEAD'],
+    ['PUT', '/explain?url=/', 'GET, HEAD'],
+    ['OPTIONS', '/status', 'GET, HEAD'],
+    ['GET', '/drain?cache=cache-1', 'POST'],
+    ['GET', '/simulate', 'POST'],
+  ] as const) {
+    const answer = await app.inject({ method, url })
+    t.equal(answer.statusCode, 405, `${method} ${url}`)
+    t.equal(answer.headers.allow, allow)
+    const [path = ''] = url.split('?', 1)
+    const problem = `There is no ${method} ${path}: it takes ${allow}`
+    t.strictSame(answer.json(), { problems: [problem] })
+  }
+  const unread = { headers: { 'content-type': 'text/x' }, payload: 'x' }
+  t.equal((await app.inject({ method: 'POST', url: '/status', ...unread })).statusCode, 405)
+  t.equal((await app.inject({ method: 'POST', url: '/nothing' })).statusCode, 404)
+  t.equal((await app.inject({ method: 'HEAD', url: '/metrics' })).statusCode, 200)
+  t.strictSame(control.calls, [])
+})
+
 void t.test('without a token nothing can be changed over http, and all can be read', async (t) => {
   const control = sampleControl()
   const app = createAdminServer(control, { type: 'nobody' })
