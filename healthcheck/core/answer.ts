@@ -36,7 +36,7 @@ export function isTrusted(check: HttpCheckConfig | PhotoCheckConfig, status: num
 function judgeHttp(check: HttpCheckConfig, answer: Answer, regex: RegExp | undefined): Outcome {
   const told = readTold(answer.body)
   if (!check.status.includes(answer.status)) {
-    const reason = statusReason(answer, told.reason)
+    const reason = statusReason(answer, check.status, told.reason)
     return failed(answer, reason, told, isTrusted(check, answer.status))
   }
   const wrong = wrongHeader(check, answer) ?? wrongBody(check, answer, regex)
@@ -47,12 +47,12 @@ function judgeHttp(check: HttpCheckConfig, answer: Answer, regex: RegExp | undef
 
 function judgePhoto(check: PhotoCheckConfig, answer: Answer): Outcome {
   const { status, bodyBytes, sha256 } = answer
-  if (status !== 200) return failed(answer, statusReason(answer, undefined))
+  if (status !== 200) return failed(answer, statusReason(answer, [200]))
   if (check.length !== undefined && bodyBytes !== check.length) {
     return failed(answer, `wrong photo: ${bodyBytes} bytes instead of ${check.length}`)
   }
   if (check.sha256 !== undefined && sha256 !== check.sha256.toLowerCase()) {
-    return failed(answer, `wrong photo: SHA-256 is ${sha256 ?? 'unknown'}`)
+    return failed(answer, `wrong photo: SHA-256 is ${insteadOf(sha256, check.sha256)}`)
   }
   // What the prober itself was late by is not the server's.
   const tookMs = Math.max(0, answer.latencyMs - answer.lateMs)
@@ -97,15 +97,26 @@ function wrongBody(
     case 'sha256':
       return answer.sha256 === wanted.digest.toLowerCase()
         ? undefined
-        : `the body's SHA-256 is ${answer.sha256 ?? 'unknown'}`
+        : `the body's SHA-256 is ${insteadOf(answer.sha256, wanted.digest)}`
   }
 }
 
-function statusReason(answer: Answer, said: string | undefined): string {
+const insteadOf = (sha256: string | undefined, wanted: string): string =>
+  `${sha256 ?? 'unknown'} instead of ${wanted.toLowerCase()}`
+
+function statusReason(answer: Answer, wanted: readonly number[], said?: string): string {
   const { location } = answer.headers
   const isRedirect = answer.status >= 300 && answer.status < 400 && location !== undefined
   const to = isRedirect ? `, a redirect to ${printable(location)}, not followed` : ''
-  return `status ${answer.status}${to}${said === undefined ? '' : `: ${said}`}`
+  const status = `status ${answer.status}${insteadOfStatuses(wanted)}`
+  return `${status}${to}${said === undefined ? '' : `: ${said}`}`
+}
+
+/** Nothing where it is what everybody expects. */
+function insteadOfStatuses(wanted: readonly number[]): string {
+  if (wanted.length === 1 && wanted[0] === 200) return ''
+  const names = wanted.length <= 5 ? wanted : [...wanted.slice(0, 4), `${wanted.length - 4} others`]
+  return ` instead of ${names.join(' or ')}`
 }
 
 interface Said extends Told {

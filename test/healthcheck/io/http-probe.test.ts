@@ -35,6 +35,27 @@ const answers: {
     reason: 'status 500',
   },
   {
+    name: 'a 200 where another status is wanted',
+    answer: httpAnswer('200 OK', 'hello'),
+    changes: { status: [204] },
+    result: 'failed',
+    reason: 'status 200 instead of 204',
+  },
+  {
+    name: 'a redirect where other statuses are wanted, with a word of its own',
+    answer: httpAnswer('307 No', '{"reason":"moved"}', 'Location: /here\r\n'),
+    changes: { status: [200, 204] },
+    result: 'failed',
+    reason: 'status 307 instead of 200 or 204, a redirect to /here, not followed: moved',
+  },
+  {
+    name: 'a status that is none of many',
+    answer: httpAnswer('500 Oops'),
+    changes: { status: [200, 204, 206, 301, 302, 304] },
+    result: 'failed',
+    reason: 'status 500 instead of 200 or 204 or 206 or 301 or 2 others',
+  },
+  {
     name: 'a redirect, which is not followed',
     answer: httpAnswer('302 Found', '', 'Location: http://elsewhere/\r\n'),
     result: 'failed',
@@ -109,9 +130,9 @@ const answers: {
   {
     name: 'a wrong digest',
     answer: httpAnswer('200 OK', 'x'),
-    changes: { body: { type: 'sha256', digest: '00' } },
+    changes: { body: { type: 'sha256', digest: 'AB' } },
     result: 'failed',
-    reason: `the body's SHA-256 is ${createHash('sha256').update('x').digest('hex')}`,
+    reason: `the body's SHA-256 is ${createHash('sha256').update('x').digest('hex')} instead of ab`,
   },
   {
     name: 'garbage',
@@ -446,7 +467,9 @@ void t.test('a photo check compares length, digest and latency', async (t) => {
     result: 'failed',
     reason: 'wrong photo: 300000 bytes instead of 299999',
   })
-  t.match(await run({ sha256: '00' }), { reason: `wrong photo: SHA-256 is ${sha256}` })
+  t.match(await run({ sha256: '00' }), {
+    reason: `wrong photo: SHA-256 is ${sha256} instead of 00`,
+  })
   const slow = await run({ maxLatencyMs: 10 })
   t.match(slow, { result: 'slow', blame: 'server' })
   t.match(slow.reason, /^slow: \d+ ms for a photo allowed 10 ms$/)
