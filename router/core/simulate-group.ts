@@ -3,6 +3,7 @@ import { returnShare } from './returns.ts'
 import type { ShardMap } from './shard-map.ts'
 import { simulate } from './simulate.ts'
 import type { StandingOf } from './standing.ts'
+import { wholeUsers } from './whole-users.ts'
 
 /** One group to be simulated; nothing of the running router is touched. */
 export interface GroupOutage {
@@ -85,7 +86,7 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
     down,
     pool.servers.map(({ name }) => (isMeasured ? rate(name) : 0)),
   )
-  const users = (share: number): number => Math.round(share * userCount)
+  const users = wholeUsers(found, down, userCount)
   const caches = pool.servers.map(({ name }, server): SimulatedCache => {
     const before = found.usersBefore[server]!
     const after = found.usersAfter[server]!
@@ -93,8 +94,8 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
       name,
       weight: weights[server]!,
       down: down.has(server),
-      usersBefore: users(before),
-      usersAfter: users(after),
+      usersBefore: users.before[server]!,
+      usersAfter: users.after[server]!,
       requestsPerSecondBefore: isMeasured ? found.rateBefore[server]! : rate * before,
       requestsPerSecondAfter: isMeasured ? found.rateAfter[server]! : rate * after,
       shareOfLostPct: 100 * found.shareOfLost[server]!,
@@ -108,9 +109,9 @@ export function simulateGroup(outage: GroupOutage): SimulatedGroup {
     fallback: group.fallback,
     ...(named && { table: named }),
     caches,
-    usersMoved: users(found.moved),
-    othersMoved: users(found.othersMoved),
-    usersLost: users(found.unserved),
+    usersMoved: users.moved,
+    othersMoved: users.othersMoved,
+    usersLost: users.unserved,
     ...(worst !== undefined && { worstSurvivor: worst.name }),
     maxToMean: found.maxToMean,
   }

@@ -18,6 +18,10 @@ export interface Placement extends CacheChooserOptions {
 export interface PlacementSimulation {
   readonly usersBefore: Float64Array
   readonly usersAfter: Float64Array
+  /** Users who go from each one to another, or to none. */
+  readonly leaving: Float64Array
+  /** Users who come to each one from another. */
+  readonly arriving: Float64Array
   /** Of the users that lost their server, the share that each one gets. */
   readonly shareOfLost: Float64Array
   /** Requests per second, if they were given. */
@@ -53,6 +57,8 @@ export function simulate(
   const count = servers.length
   const usersBefore = new Float64Array(count)
   const usersAfter = new Float64Array(count)
+  const leaving = new Float64Array(count)
+  const arriving = new Float64Array(count)
   const gained = new Float64Array(count)
   const rateBefore = Float64Array.from(servers, (_, server) => rates[server] ?? 0)
   const rateAfter = new Float64Array(count)
@@ -74,6 +80,8 @@ export function simulate(
   for (const { from, to, share } of flows) {
     if (from !== to) {
       moved += share
+      if (from >= 0) leaving[from]! += share
+      if (to >= 0) arriving[to]! += share
       if (from >= 0 && !down.has(from)) othersMoved += share
       if (to >= 0 && down.has(from)) gained[to]! += share
     }
@@ -89,6 +97,8 @@ export function simulate(
   return {
     usersBefore,
     usersAfter,
+    leaving,
+    arriving,
     shareOfLost,
     rateBefore,
     rateAfter,
