@@ -430,6 +430,21 @@ export function describePhotoServer(isPlain: boolean): void {
     },
   )
 
+  void t.test(`${means}: of a cache's connections each worker has its share`, async (t) => {
+    const { edge, origins } = await ground(t, [() => undefined], {
+      workers: 2,
+      pool: 'maxConnections: 3',
+    })
+    const waiting: (() => void)[] = []
+    origins[0]!.script = (s) => waiting.push(() => s.write(whole('a')))
+    const first = [1, 2].map(() => ask(edge.port, get('/u/1/p')))
+    await until(() => waiting.length === 2)
+    t.match((await ask(edge.port, get('/u/1/p'))).text, /^HTTP\/1.1 503/)
+    for (const answer of waiting) answer()
+    for (const { text } of await Promise.all(first)) t.equal(bodyOf(text), 'a')
+    t.end()
+  })
+
   void t.test(
     `${means}: more connections than are kept are there for the next moment`,
     async (t) => {
