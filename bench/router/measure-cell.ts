@@ -9,6 +9,7 @@ import type { BenchOptions } from './options.ts'
 import type { Peer } from './peers/peer.ts'
 import type { PhotoSet } from './photos.ts'
 import { cpuTimeNs, processTree } from './process-tree.ts'
+import { setRealtime } from './realtime.ts'
 
 /** What one proxy did in one cell; lists have one value per slice, in the order measured. */
 export interface PeerResult {
@@ -32,6 +33,8 @@ export interface CellResult {
   readonly peers: PeerResult[]
   /** Arrivals per second while latencies were measured. */
   latencyRate: number | undefined
+  /** Whether no ordinary thread of the machine could stop a program meanwhile. */
+  isRealtime: boolean
 }
 
 export interface CellGround {
@@ -91,7 +94,7 @@ export async function measureCell(
 ): Promise<CellResult> {
   const results = peers.map(({ name }) => emptyResult(name))
   const entries = peers.map((peer, index) => ({ peer, result: results[index] ?? emptyResult('') }))
-  const cellResult: CellResult = { cell, peers: results, latencyRate: undefined }
+  const cellResult: CellResult = { cell, peers: results, latencyRate: undefined, isRealtime: false }
 
   const slice = async (
     peer: Peer,
@@ -148,6 +151,7 @@ export async function measureCell(
     result.latencyNote = 'cannot serve this rate'
     return false
   })
+  cellResult.isRealtime = options.latencySlices > 0 && setRealtime(true)
   for (let round = 0; round < options.latencySlices; round++) {
     if (round > 0 && isOver(0.9)) break
     for (const { peer, result } of inTurn(able, round)) {
@@ -161,6 +165,7 @@ export async function measureCell(
       result.p99Ms.push(report.p99Ms)
     }
   }
+  if (cellResult.isRealtime) setRealtime(false)
   progress(`${cell.name}: counts the lines of the access logs`)
   for (const { peer, result } of entries) {
     await load.close(peer.name)
