@@ -16,7 +16,7 @@ const CALLS = {
   SSL_CTX_set_options: 'uint64_t (intptr_t context, uint64_t options)',
   SSL_CTX_set_cipher_list: 'int (intptr_t context, const char *list)',
   SSL_CTX_set_ciphersuites: 'int (intptr_t context, const char *list)',
-  SSL_CTX_set_session_id_context: 'int (intptr_t context, const uint8_t *id, uint32_t length)',
+  SSL_CTX_set_session_id_context: 'int (intptr_t context, const char *id, uint32_t length)',
   SSL_CTX_set_alpn_select_cb: 'void (intptr_t context, intptr_t callback, intptr_t more)',
   SSL_CTX_use_certificate: 'int (intptr_t context, intptr_t certificate)',
   SSL_CTX_use_PrivateKey: 'int (intptr_t context, intptr_t key)',
@@ -35,7 +35,7 @@ const CALLS = {
   SSL_session_reused: 'int (intptr_t session)',
 
   BIO_new_bio_pair: 'int (int64_t *one, size_t oneBytes, int64_t *other, size_t otherBytes)',
-  BIO_new_mem_buf: 'intptr_t (const uint8_t *bytes, int length)',
+  BIO_new_mem_buf: 'intptr_t (intptr_t from, int length)',
   BIO_up_ref: 'int (intptr_t bio)',
   BIO_free: 'int (intptr_t bio)',
   BIO_ctrl: 'long (intptr_t bio, int what, long value, intptr_t more)',
@@ -63,7 +63,7 @@ const TEXT_CALLS = {
   ERR_reason_error_string: 'const char *(uint64_t error)',
 } as const
 
-type Value = number | bigint | string | Uint8Array | BigInt64Array
+type Value = number | bigint | string | BigInt64Array
 
 export type OpenSsl = Readonly<
   Record<keyof typeof CALLS, (...values: Value[]) => number> &
@@ -73,7 +73,19 @@ export type OpenSsl = Readonly<
 /** Undefined where this process does not have all of the calls: TLS is Node's own then. */
 export const openSsl: OpenSsl | undefined = load()
 
-/** The bytes at an address; whoever owns them keeps them. */
+/** A copy of the bytes at an address. */
+export const bytesAt = (address: Address, length: number): Uint8Array =>
+  Uint8Array.from(koffi.decode(BigInt(address), 'uint8_t', length) as Iterable<number>)
+
+export const putAddress = (at: Address, value: Address): void => {
+  koffi.encode(BigInt(at), 'intptr_t', value)
+}
+
+export const putByte = (at: Address, value: number): void => {
+  koffi.encode(BigInt(at), 'uint8_t', value)
+}
+
+/** The memory itself; whoever owns it keeps it for as long. */
 export const memoryAt = (address: Address, length: number): ArrayBuffer =>
   koffi.view(BigInt(address), length)
 

@@ -4,7 +4,7 @@ import type { ListenerConfig } from '../../common/config/config.ts'
 import type { CertificatePair } from './messages.ts'
 import { addressOf } from './address-of.ts'
 import type { Address } from './address-of.ts'
-import { callbackFor, memoryAt } from './openssl.ts'
+import { bytesAt, callbackFor, putAddress, putByte } from './openssl.ts'
 import type { OpenSsl } from './openssl.ts'
 import { createNameTable } from './server-names.ts'
 import type { NameTable } from './server-names.ts'
@@ -84,8 +84,8 @@ function createContext(
   must(control(SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_3_VERSION), 'highest version')
   must(ssl.SSL_CTX_set_ciphersuites(context, CIPHER_SUITES) === 1, 'cipher suites')
   must(ssl.SSL_CTX_set_cipher_list(context, CIPHER_LIST) === 1, 'cipher list')
-  const id = Buffer.from(SESSION_CONTEXT)
-  must(ssl.SSL_CTX_set_session_id_context(context, id, id.length) === 1, 'session context')
+  const { length } = SESSION_CONTEXT
+  must(ssl.SSL_CTX_set_session_id_context(context, SESSION_CONTEXT, length) === 1, 'session id')
   useCertificate(ssl, context, certificate, must)
   useKey(ssl, context, key, must)
   if (ticketKeys !== undefined) {
@@ -101,30 +101,37 @@ function createContext(
 type Must = (isDone: boolean, what: string) => void
 
 function useCertificate(ssl: OpenSsl, context: Address, pem: string, must: Must): void {
-  const bytes = Buffer.from(pem)
-  const bio = ssl.BIO_new_mem_buf(bytes, bytes.length)
-  const leaf = ssl.PEM_read_bio_X509_AUX(bio, 0, 0, addressOf(NO_PASSWORD))
-  must(leaf !== 0 && ssl.SSL_CTX_use_certificate(context, leaf) === 1, 'certificate')
-  ssl.X509_free(leaf)
-  for (;;) {
-    const issuer = ssl.PEM_read_bio_X509(bio, 0, 0, addressOf(NO_PASSWORD))
-    if (issuer === 0) break
-    // The context keeps a reference of its own (SSL_CTX_add1_chain_cert).
-    must(ssl.SSL_CTX_ctrl(context, SSL_CTRL_CHAIN_CERT, 1, issuer) === 1, 'certificate chain')
-    ssl.X509_free(issuer)
-  }
-  // The last look found the end of the file.
-  ssl.ERR_clear_error()
-  ssl.BIO_free(bio)
+  readPem(ssl, pem, (bio) => {
+    const leaf = ssl.PEM_read_bio_X509_AUX(bio, 0, 0, addressOf(NO_PASSWORD))
+    must(leaf !== 0 && ssl.SSL_CTX_use_certificate(context, leaf) === 1, 'certificate')
+    ssl.X509_free(leaf)
+    for (;;) {
+      const issuer = ssl.PEM_read_bio_X509(bio, 0, 0, addressOf(NO_PASSWORD))
+      if (issuer === 0) break
+      // The context keeps a reference of its own (SSL_CTX_add1_chain_cert).
+      must(ssl.SSL_CTX_ctrl(context, SSL_CTRL_CHAIN_CERT, 1, issuer) === 1, 'certificate chain')
+      ssl.X509_free(issuer)
+    }
+    // The last look found the end of the file.
+    ssl.ERR_clear_error()
+  })
 }
 
 function useKey(ssl: OpenSsl, context: Address, pem: string, must: Must): void {
+  readPem(ssl, pem, (bio) => {
+    const key = ssl.PEM_read_bio_PrivateKey(bio, 0, 0, addressOf(NO_PASSWORD))
+    must(key !== 0 && ssl.SSL_CTX_use_PrivateKey(context, key) === 1, 'key')
+    ssl.EVP_PKEY_free(key)
+  })
+}
+
+function readPem(ssl: OpenSsl, pem: string, read: (bio: Address) => void): void {
   const bytes = Buffer.from(pem)
-  const bio = ssl.BIO_new_mem_buf(bytes, bytes.length)
-  const key = ssl.PEM_read_bio_PrivateKey(bio, 0, 0, addressOf(NO_PASSWORD))
-  must(key !== 0 && ssl.SSL_CTX_use_PrivateKey(context, key) === 1, 'key')
-  ssl.EVP_PKEY_free(key)
+  const bio = ssl.BIO_new_mem_buf(addressOf(bytes), bytes.length)
+  read(bio)
   ssl.BIO_free(bio)
+  // OpenSSL read them where they are; and it may have been a key.
+  bytes.fill(0)
 }
 
 /** OpenSSL wants 80 bytes, a name of 16 and two keys of 32: the file's 48 are stretched to them. */
@@ -168,13 +175,13 @@ function chooseProtocol(
   offered: Address,
   offeredLength: number,
 ): number {
-  const list = new Uint8Array(memoryAt(offered, offeredLength))
+  const list = bytesAt(offered, offeredLength)
   for (const wanted of ALPN_BYTES) {
     for (let at = 0; at < list.length; at += 1 + (list[at] ?? 0)) {
       const name = list.subarray(at + 1, at + 1 + (list[at] ?? 0))
       if (Buffer.compare(name, wanted) !== 0) continue
-      new BigInt64Array(memoryAt(out, 8))[0] = BigInt(offered + at + 1)
-      new Uint8Array(memoryAt(outLength, 1))[0] = wanted.length
+      putAddress(out, offered + at + 1)
+      putByte(outLength, wanted.length)
       return SSL_TLSEXT_ERR_OK
     }
   }

@@ -146,8 +146,8 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
   onBytes(length: number): undefined {
     if (this.#session === 0 || this.#hasEnded) return
     this.#wire.feed(length)
-    if (!this.#isShaking || this.#shake()) this.#read()
-    if (this.#session === 0) this.#wire.drop()
+    const isRead = (!this.#isShaking || this.#shake()) && this.#read()
+    if (!isRead) this.#wire.drop()
   }
 
   onEnd(): void {
@@ -190,34 +190,33 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     }
   }
 
-  /** Hands on what has come, a record at a time. */
-  #read(): void {
+  /** Hands on what has come, a record at a time; false: something may be left of it. */
+  #read(): boolean {
     let length: number
     do {
       length = this.#ssl.SSL_read(this.#session, this.#landingAt, this.#landing.length)
-      if (this.#wire.hasOutput() && this.#send(false) === WRITE.failed) return
-      if (length <= 0) {
-        this.#readNothing(length)
-        return
-      }
+      if (this.#wire.hasOutput() && this.#send(false) === WRITE.failed) return false
+      if (length <= 0) return this.#readNothing(length)
       const next = this.#owner?.onBytes(length)
       if (next !== undefined) this.#land(next)
+      if (this.#session === 0) return false
       // One that is full may have left a part of its record behind.
-    } while (this.#session !== 0 && (this.#wire.hasInput() || length === this.#landing.length))
+    } while (this.#wire.hasInput() || length === this.#landing.length)
+    return true
   }
 
-  #readNothing(result: number): void {
+  #readNothing(result: number): boolean {
     switch (this.#ssl.SSL_get_error(this.#session, result)) {
       case SSL_ERROR_WANT_READ:
-        return
+        return true
       case SSL_ERROR_ZERO_RETURN:
-        // What stands behind close_notify is nobody's.
-        this.#wire.drop()
+        // close_notify: what stands behind it is nobody's.
         this.#below.pause()
         this.#ended()
-        return
+        return false
       default:
         this.#fail()
+        return false
     }
   }
 
