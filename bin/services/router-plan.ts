@@ -4,7 +4,7 @@ import { namedFiles } from '../../common/config/named-files.ts'
 import { formatProblem, quote } from '../../common/config/problem.ts'
 import { readConfigFile } from '../../common/runtime/config-file.ts'
 import type { FileQueue } from '../../common/runtime/file-queue.ts'
-import type { ListenerSecrets, TlsContexts } from '../../router/io/tls-contexts.ts'
+import type { ListenerSecrets, TlsSecrets } from '../../router/io/tls/secrets.ts'
 import { inspectFiles } from '../inspect-files.ts'
 
 /** A configuration that this box's router may use, with all that it names read and judged. */
@@ -23,7 +23,7 @@ export type PlannedRouter =
 export async function planRouter(
   file: string,
   box: string,
-  { tls, files }: { readonly tls: TlsContexts; readonly files: FileQueue },
+  { tls, files }: { readonly tls: TlsSecrets; readonly files: FileQueue },
 ): Promise<PlannedRouter> {
   const parsed = readConfigFile(file)
   if (!parsed.ok) return { ok: false, problems: parsed.problems.map(formatProblem) }

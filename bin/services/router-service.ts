@@ -24,8 +24,8 @@ import { Primary } from '../../router/io/primary.ts'
 import type { Setup } from '../../router/io/primary.ts'
 import { createTableBuilder } from '../../router/io/table-builder.ts'
 import type { TableBuilder } from '../../router/io/table-builder.ts'
-import { TlsContexts } from '../../router/io/tls-contexts.ts'
-import type { SecretsChange } from '../../router/io/tls-contexts.ts'
+import { TlsSecrets } from '../../router/io/tls/secrets.ts'
+import type { SecretsChange } from '../../router/io/tls/secrets.ts'
 import { requireAccessLog } from './access-log-file.ts'
 import { measureMoved } from './moved-users.ts'
 import type { Moved } from './moved-users.ts'
@@ -81,7 +81,7 @@ export class RouterService {
   reloadedAtMs: number | undefined
   isDraining = false
   readonly #log: Log
-  readonly #tls: TlsContexts
+  readonly #tls: TlsSecrets
   readonly #poll: NodeJS.Timeout
   readonly #files: FileQueue
   /** Of its own: a log's disk that hangs holds up no certificate. */
@@ -101,7 +101,7 @@ export class RouterService {
   /** `listener` hears of every worker's counters. */
   static async start(init: RouterServiceInit, listener: CounterListener): Promise<RouterService> {
     const files = new FileQueue()
-    const tls = new TlsContexts(() => systemClock.wallMs(), files)
+    const tls = new TlsSecrets(() => systemClock.wallMs(), files)
     const planned = await planRouter(init.file, init.box, { tls, files })
     if (!planned.ok) throw new ConfigRefused(planned.problems)
     const { plan } = planned
@@ -498,7 +498,7 @@ export class ConfigRefused extends ApplianceError {
 type RouterSetup = Setup & RouterPlan
 
 interface Parts {
-  readonly tls: TlsContexts
+  readonly tls: TlsSecrets
   readonly files: FileQueue
   readonly logFiles: FileQueue
   readonly state: StateFolder

@@ -17,7 +17,7 @@ import { listeningPlaces, openListeningGroup, placeName } from './listening-sock
 import type { ListeningGroup } from './listening-sockets.ts'
 import { dropAmbientCapabilities } from './socket-calls.ts'
 import type { Overrides, PrimaryMessage, TableNote, WorkerMessage } from './messages.ts'
-import type { ListenerSecrets } from './tls-contexts.ts'
+import type { ListenerSecrets } from './tls/secrets.ts'
 import { WorkerProcess } from './worker-slot.ts'
 import type { WorkerView } from './worker-slot.ts'
 

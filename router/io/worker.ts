@@ -15,11 +15,11 @@ import type {
   WorkerMessage,
 } from './messages.ts'
 import type { Peer, PhotoServer, PhotoServerHooks, Tables } from './photo-serving.ts'
-import { createNodeTlsListener } from './node-tls-listener.ts'
-import { createOpenSslListener } from './openssl-listener.ts'
-import { openSsl } from './openssl.ts'
+import { createNodeTlsListener } from './tls/node-listener.ts'
+import { createOpenSslListener } from './tls/openssl-listener.ts'
+import { openSsl } from './tls/openssl.ts'
 import { readPreamble } from './proxy-preamble.ts'
-import type { SecureListener, SecureListenerInit } from './secure-listener.ts'
+import type { SecureListener, SecureListenerInit } from './tls/listener.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
 export interface WorkerComponents {

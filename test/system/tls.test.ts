@@ -1,12 +1,14 @@
 // Needs: nginx, openssl
 // HTTPS in front of real caches: a cache dies, certificates change, sessions resume.
 
+import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import type { Test } from 'tap'
 import tls from 'node:tls'
 import { makeCertificate } from './kit/certificate.ts'
 import { Edge, Site } from './kit/edge.ts'
@@ -91,6 +93,57 @@ void t.test('a session resumes on every worker', async (t) => {
   }
   t.equal(await edge.router.stop(), 0)
 })
+
+void t.test('keys are renewed whenever a client asks; a new handshake is refused', async (t) => {
+  const folder = t.testdir()
+  makeCertificate(folder, 'cdn')
+  const listener = `tls: [{ certificate: "${folder}/cdn.pem", key: "${folder}/cdn.key" }]`
+  const edge = await Edge.start(t, site, { workers: 1, listener, client: CLIENT })
+  const [photo = ''] = site.photos.paths
+  const request = `GET ${photo} HTTP/1.1\r\nHost: a\r\n\r\n`
+  const bytes = site.photos.originals.get(photo)!
+
+  const renewing = startClient(t, edge.publicPort, '-tls1_3')
+  for (let count = 1; count <= 5; count++) {
+    // A line of its own that begins with K asks for new keys both ways; see s_client(1).
+    renewing.write('K\n')
+    await renewing.until('KEYUPDATE', count)
+    renewing.write(request)
+    await renewing.until(bytes, count)
+  }
+  t.pass('five photos, each under other keys')
+
+  const again = startClient(t, edge.publicPort, '-tls1_2')
+  again.write('R\n')
+  await again.until('no renegotiation')
+  t.pass('TLS 1.2 is not begun anew')
+  const status = await edge.router.status()
+  t.equal(status.workerRestarts, 0)
+  t.equal(await edge.router.stop(), 0)
+})
+
+/** openssl s_client, a client with a keyboard. */
+function startClient(t: Test, port: number, version: string) {
+  const child = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, version])
+  t.teardown(() => child.kill('SIGKILL'))
+  let said = Buffer.alloc(0)
+  const listen = (part: Buffer) => (said = Buffer.concat([said, part]))
+  child.stdout.on('data', listen)
+  child.stderr.on('data', listen)
+  child.stdin.on('error', () => undefined)
+  return {
+    write: (text: string) => child.stdin.write(text),
+    /** Waits for the `count`th time; the test's own time limit ends it. */
+    until: async (what: string | Buffer, count = 1) => {
+      for (;;) {
+        let at = -1
+        for (let i = 0; i < count && (i === 0 || at >= 0); i++) at = said.indexOf(what, at + 1)
+        if (at >= 0) return
+        await delay(10)
+      }
+    },
+  }
+}
 
 function fingerprint(pem: Buffer): string {
   return new X509Certificate(pem).fingerprint256

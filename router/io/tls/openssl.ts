@@ -1,5 +1,5 @@
 import koffi from 'koffi'
-import type { Address } from './address-of.ts'
+import type { Address } from '../address-of.ts'
 
 /**
  * The calls of OpenSSL that TLS connections are served with, by their own names (man ssl(7),

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
-import type { ListenerConfig } from '../../common/config/config.ts'
-import type { CertificatePair } from './messages.ts'
-import type { Peer } from './photo-serving.ts'
-import type { Arrival, OpenTransport } from './transport.ts'
+import type { ListenerConfig } from '../../../common/config/config.ts'
+import type { CertificatePair } from '../messages.ts'
+import type { Peer } from '../photo-serving.ts'
+import type { Arrival, OpenTransport } from '../transport.ts'
 
 /** What a TLS listener is made of; one that changes is made anew. */
 export interface SecureListenerInit {

@@ -3,12 +3,12 @@ import type { Socket } from 'node:net'
 import { createSecureContext, createServer } from 'node:tls'
 import type { SecureContext, TLSSocket } from 'node:tls'
 import { LRUCache } from 'lru-cache'
-import type { Peer } from './photo-serving.ts'
-import type { SecureListener, SecureListenerInit } from './secure-listener.ts'
+import type { Peer } from '../photo-serving.ts'
+import type { SecureListener, SecureListenerInit } from './listener.ts'
 import { createNameTable } from './server-names.ts'
-import { openSocket } from './socket-transport.ts'
-import { ALPN_PROTOCOLS, CIPHER_LIST, CIPHER_SUITES, SESSION_CONTEXT } from './tls-choices.ts'
-import type { Arrival } from './transport.ts'
+import { openSocket } from '../socket-transport.ts'
+import { ALPN_PROTOCOLS, CIPHER_LIST, CIPHER_SUITES, SESSION_CONTEXT } from './choices.ts'
+import type { Arrival } from '../transport.ts'
 
 /** TLS by Node's public API alone: the same promises, at the price of its streams. */
 export function createNodeTlsListener(init: SecureListenerInit): SecureListener {

@@ -1,12 +1,12 @@
 import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
-import { addressOf } from './address-of.ts'
-import type { Address } from './address-of.ts'
+import { addressOf } from '../address-of.ts'
+import type { Address } from '../address-of.ts'
 import type { OpenSsl } from './openssl.ts'
-import { SecureWire } from './secure-wire.ts'
-import { nextError } from './secure-context.ts'
-import type { SecureContexts } from './secure-context.ts'
-import { WRITE } from './transport.ts'
+import { SecureWire } from './wire.ts'
+import { nextError } from './contexts.ts'
+import type { SecureContexts } from './contexts.ts'
+import { WRITE } from '../transport.ts'
 import type {
   Arrival,
   OpenTransport,
@@ -14,7 +14,7 @@ import type {
   Transport,
   TransportOwner,
   WriteOutcome,
-} from './transport.ts'
+} from '../transport.ts'
 
 export interface SecureSessionInit {
   readonly ssl: OpenSsl

@@ -9,20 +9,20 @@ import tls from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import t from 'tap'
 import type { Test } from 'tap'
-import { BufferPool } from '../../../router/io/buffer-pool.ts'
-import { createNodeTlsListener } from '../../../router/io/node-tls-listener.ts'
-import { createOpenSslListener } from '../../../router/io/openssl-listener.ts'
-import { openSsl } from '../../../router/io/openssl.ts'
-import type { Peer } from '../../../router/io/photo-serving.ts'
-import type { SecureListenerInit } from '../../../router/io/secure-listener.ts'
-import { openSocket } from '../../../router/io/socket-transport.ts'
-import { openStreamWrap } from '../../../router/io/stream-wrap-transport.ts'
-import { WRITE } from '../../../router/io/transport.ts'
-import type { TlsFacts, Transport, TransportOwner } from '../../../router/io/transport.ts'
-import { Dice } from '../fuzz/dice.ts'
+import { BufferPool } from '../../../../router/io/buffer-pool.ts'
+import { createNodeTlsListener } from '../../../../router/io/tls/node-listener.ts'
+import { createOpenSslListener } from '../../../../router/io/tls/openssl-listener.ts'
+import { openSsl } from '../../../../router/io/tls/openssl.ts'
+import type { Peer } from '../../../../router/io/photo-serving.ts'
+import type { SecureListenerInit } from '../../../../router/io/tls/listener.ts'
+import { openSocket } from '../../../../router/io/socket-transport.ts'
+import { openStreamWrap } from '../../../../router/io/stream-wrap-transport.ts'
+import { WRITE } from '../../../../router/io/transport.ts'
+import type { TlsFacts, Transport, TransportOwner } from '../../../../router/io/transport.ts'
+import { Dice } from '../../fuzz/dice.ts'
 
 const fixture = (name: string): string =>
-  readFileSync(new URL(`../../healthcheck/io/fixtures/${name}`, import.meta.url), 'utf8')
+  readFileSync(new URL(`../../../healthcheck/io/fixtures/${name}`, import.meta.url), 'utf8')
 const CDN = { names: ['cdn.test'], certificate: fixture('cdn.pem'), key: fixture('cdn.key') }
 const ISSUED = {
   names: ['*.photos.test'],
@@ -376,6 +376,20 @@ for (const way of WAYS) {
     good.destroy()
   })
 }
+
+void t.test('an error that others left in OpenSSL is no session’s', async (t) => {
+  const side = await listen(t, 'OpenSSL over stream_wrap')
+  const relay = await startRelay(t, side.port, 7)
+  const client = await connect(relay)
+  side.onBytes = () => openSsl!.BIO_new_mem_buf(0, 1)
+  for (const word of ['one', 'two', 'three']) {
+    client.write(word)
+    await until(() => side.ends[0]?.text.endsWith(word) === true)
+    t.not(openSsl!.ERR_peek_error(), 0, 'it is there')
+  }
+  t.strictSame(side.ends[0]?.heard, [])
+  client.destroy()
+})
 
 /**
  * Passes a client's bytes on in such pieces, each of them all that came within a turn or more;

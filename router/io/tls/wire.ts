@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer'
-import { addressOf } from './address-of.ts'
-import type { Address } from './address-of.ts'
+import { addressOf } from '../address-of.ts'
+import type { Address } from '../address-of.ts'
 import { memoryAt } from './openssl.ts'
 import type { OpenSsl } from './openssl.ts'
-import { WRITE } from './transport.ts'
-import type { Transport, WriteOutcome } from './transport.ts'
+import { WRITE } from '../transport.ts'
+import type { Transport, WriteOutcome } from '../transport.ts'
 
 /**
  * The way into OpenSSL and out of it that all of a process's sessions share: a pair of BIOs

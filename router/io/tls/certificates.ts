@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
-import { ApplianceError } from '../../common/runtime/appliance-error.ts'
-import { FileQueue } from '../../common/runtime/file-queue.ts'
-import type { CertificatePair } from './messages.ts'
+import { ApplianceError } from '../../../common/runtime/appliance-error.ts'
+import { FileQueue } from '../../../common/runtime/file-queue.ts'
+import type { CertificatePair } from '../messages.ts'
 import { readSecret } from './secret-files.ts'
 
 /** A pair that may be served, and what an operator should know of it all the same. */

@@ -1,5 +1,5 @@
-import { ApplianceError } from '../../common/runtime/appliance-error.ts'
-import { FileQueue } from '../../common/runtime/file-queue.ts'
+import { ApplianceError } from '../../../common/runtime/appliance-error.ts'
+import { FileQueue } from '../../../common/runtime/file-queue.ts'
 import { readSecret } from './secret-files.ts'
 
 /** What Node's `ticketKeys` takes, too: a key's name, and one for HMAC and AES each, 16 bytes each. */

@@ -1,14 +1,14 @@
 import { Buffer } from 'node:buffer'
 import { hkdfSync } from 'node:crypto'
-import type { ListenerConfig } from '../../common/config/config.ts'
-import type { CertificatePair } from './messages.ts'
-import { addressOf } from './address-of.ts'
-import type { Address } from './address-of.ts'
+import type { ListenerConfig } from '../../../common/config/config.ts'
+import type { CertificatePair } from '../messages.ts'
+import { addressOf } from '../address-of.ts'
+import type { Address } from '../address-of.ts'
 import { bytesAt, callbackFor, putAddress, putByte } from './openssl.ts'
 import type { OpenSsl } from './openssl.ts'
 import { createNameTable } from './server-names.ts'
 import type { NameTable } from './server-names.ts'
-import { ALPN_PROTOCOLS, CIPHER_LIST, CIPHER_SUITES, SESSION_CONTEXT } from './tls-choices.ts'
+import { ALPN_PROTOCOLS, CIPHER_LIST, CIPHER_SUITES, SESSION_CONTEXT } from './choices.ts'
 
 /** What a TLS listener offers, as OpenSSL keeps it: a context (SSL_CTX) for each certificate. */
 export class SecureContexts {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
-import type { FileQueue } from '../../common/runtime/file-queue.ts'
-import { NoAnswer } from '../../common/runtime/file-queue.ts'
+import type { FileQueue } from '../../../common/runtime/file-queue.ts'
+import { NoAnswer } from '../../../common/runtime/file-queue.ts'
 
 /** Changes whenever a file is written, replaced or removed; two of one state are equal. */
 export async function fingerprint(files: readonly string[], queue: FileQueue): Promise<string> {

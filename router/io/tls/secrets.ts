@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import type { ListenerConfig } from '../../common/config/config.ts'
-import { FileQueue, NoAnswer } from '../../common/runtime/file-queue.ts'
+import type { ListenerConfig } from '../../../common/config/config.ts'
+import { FileQueue, NoAnswer } from '../../../common/runtime/file-queue.ts'
 import { loadCertificate } from './certificates.ts'
-import type { CertificatePair } from './messages.ts'
+import type { CertificatePair } from '../messages.ts'
 import { fingerprint } from './secret-files.ts'
 import { readTicketKeys, TICKET_KEYS_BYTES } from './ticket-keys.ts'
 
@@ -47,7 +47,7 @@ export interface SecretsTaker {
  * Keeps the certificates and ticket keys of the TLS listeners, and notices changed files. A change
  * that can't be used leaves in place what is there.
  */
-export class TlsContexts {
+export class TlsSecrets {
   readonly #nowMs: () => number
   readonly #queue: FileQueue
   /** Listeners without a key file share this one, for the primary's whole life. */

@@ -1,14 +1,14 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { ListenerConfig } from '../../../common/config/config.ts'
-import { loadCertificate } from '../../../router/io/certificates.ts'
-import { FileQueue } from '../../../common/runtime/file-queue.ts'
-import { createNameTable } from '../../../router/io/server-names.ts'
-import { parseTicketKeys, readTicketKeys } from '../../../router/io/ticket-keys.ts'
-import { TlsContexts } from '../../../router/io/tls-contexts.ts'
-import type { SecretsChange } from '../../../router/io/tls-contexts.ts'
-import { makeCertificate } from '../service/router-process.ts'
+import type { ListenerConfig } from '../../../../common/config/config.ts'
+import { loadCertificate } from '../../../../router/io/tls/certificates.ts'
+import { FileQueue } from '../../../../common/runtime/file-queue.ts'
+import { createNameTable } from '../../../../router/io/tls/server-names.ts'
+import { parseTicketKeys, readTicketKeys } from '../../../../router/io/tls/ticket-keys.ts'
+import { TlsSecrets } from '../../../../router/io/tls/secrets.ts'
+import type { SecretsChange } from '../../../../router/io/tls/secrets.ts'
+import { makeCertificate } from '../../service/router-process.ts'
 
 const pairOf = (folder: string, name: string) => ({
   certificate: join(folder, `${name}.pem`),
@@ -16,7 +16,7 @@ const pairOf = (folder: string, name: string) => ({
 })
 
 /** What a look tells, taken at once. */
-async function changes(tls: TlsContexts): Promise<SecretsChange[]> {
+async function changes(tls: TlsSecrets): Promise<SecretsChange[]> {
   const told: SecretsChange[] = []
   const onChange = (change: SecretsChange) => void told.push(change)
   const inTurn = (act: () => void) => Promise.resolve().then(act)
@@ -81,7 +81,7 @@ void t.test(
     makeCertificate(folder, 'a', 'a.example.com')
     const listener = { name: 'l', tls: [pairOf(folder, 'a')], ticketKeys: undefined }
     const listeners = [listener as unknown as ListenerConfig]
-    const tls = new TlsContexts(() => Date.now())
+    const tls = new TlsSecrets(() => Date.now())
     const loaded = await tls.load(listeners)
     if (!loaded.ok) throw new Error(loaded.problems.join())
     tls.use(listeners, loaded.secrets)
@@ -108,7 +108,7 @@ void t.test('each pair and the ticket keys are taken by themselves', async (t) =
   writeKeys(1)
   const tlsPairs = [pairOf(folder, 'cdn'), pairOf(folder, 'alt')]
   const listeners = [{ name: 'l', tls: tlsPairs, ticketKeys: keys } as unknown as ListenerConfig]
-  const tls = new TlsContexts(() => Date.now())
+  const tls = new TlsSecrets(() => Date.now())
   const loaded = await tls.load(listeners)
   if (!loaded.ok) throw new Error(loaded.problems.join())
   tls.use(listeners, loaded.secrets)
@@ -150,7 +150,7 @@ void t.test('a file that does not answer is told once, and changes nothing', asy
       return super.ask(file, isHung && file.endsWith('.key') ? late : act)
     }
   }
-  const tls = new TlsContexts(() => Date.now(), new HungQueue({ answerWithinMs: 30 }))
+  const tls = new TlsSecrets(() => Date.now(), new HungQueue({ answerWithinMs: 30 }))
   const loaded = await tls.load(listeners)
   if (!loaded.ok) throw new Error(loaded.problems.join())
   tls.use(listeners, loaded.secrets)
@@ -176,7 +176,7 @@ void t.test('what was read does not come into another configuration', async (t) 
   makeCertificate(folder, 'a', 'a.example.com')
   const listener = { name: 'l', tls: [pairOf(folder, 'a')], ticketKeys: undefined }
   const listeners = [listener as unknown as ListenerConfig]
-  const tls = new TlsContexts(() => Date.now())
+  const tls = new TlsSecrets(() => Date.now())
   const load = async () => {
     const loaded = await tls.load(listeners)
     if (!loaded.ok) throw new Error(loaded.problems.join())

@@ -1,7 +1,7 @@
 import type { OpenSsl } from './openssl.ts'
-import { SecureContexts } from './secure-context.ts'
-import type { SecureListener, SecureListenerInit } from './secure-listener.ts'
-import { SecureSession } from './secure-session.ts'
+import { SecureContexts } from './contexts.ts'
+import type { SecureListener, SecureListenerInit } from './listener.ts'
+import { SecureSession } from './session.ts'
 
 /** TLS by OpenSSL itself; `ssl` is what `openssl.ts` found in this process. */
 export function createOpenSslListener(ssl: OpenSsl, init: SecureListenerInit): SecureListener {
