@@ -10,6 +10,7 @@ import type { Peer } from './peers/peer.ts'
 import type { PhotoSet } from './photos.ts'
 import { cpuTimeNs, processTree } from './process-tree.ts'
 import { setRealtime } from './realtime.ts'
+import type { Witness } from './witness.ts'
 
 /** What one proxy did in one cell; lists have one value per slice, in the order measured. */
 export interface PeerResult {
@@ -35,12 +36,16 @@ export interface CellResult {
   latencyRate: number | undefined
   /** Whether no ordinary thread of the machine could stop a program meanwhile. */
   isRealtime: boolean
+  /** Slices for p99 that were not counted, as the host had stopped a core meanwhile. */
+  disturbedSlices: number
 }
 
 export interface CellGround {
   readonly caches: Caches
   readonly load: LoadClient
   readonly peers: readonly Peer[]
+  /** One a core. */
+  readonly witnesses: readonly Witness[]
   readonly options: BenchOptions
   readonly progress: (text: string) => void
 }
@@ -89,12 +94,18 @@ export async function measureCell(
   cell: Cell,
   set: PhotoSet,
   tally: PhotoTally,
-  { load, peers, options, progress }: CellGround,
+  { load, peers, witnesses, options, progress }: CellGround,
   { warmUpMs, budgetMs }: CellTime,
 ): Promise<CellResult> {
   const results = peers.map(({ name }) => emptyResult(name))
   const entries = peers.map((peer, index) => ({ peer, result: results[index] ?? emptyResult('') }))
-  const cellResult: CellResult = { cell, peers: results, latencyRate: undefined, isRealtime: false }
+  const cellResult: CellResult = {
+    cell,
+    peers: results,
+    latencyRate: undefined,
+    isRealtime: false,
+    disturbedSlices: 0,
+  }
 
   const slice = async (
     peer: Peer,
@@ -151,16 +162,25 @@ export async function measureCell(
     result.latencyNote = 'cannot serve this rate'
     return false
   })
-  cellResult.isRealtime = options.latencySlices > 0 && setRealtime(true)
+  cellResult.isRealtime =
+    options.latencySlices > 0 && setRealtime(true) && witnesses.every((one) => one.rise())
   for (let round = 0; round < options.latencySlices; round++) {
     if (round > 0 && isOver(0.9)) break
     for (const { peer, result } of inTurn(able, round)) {
       progress(`${cell.name}: ${peer.name} p99, ${round + 1} of ${options.latencySlices}`)
-      const { latencySliceMs } = options
-      const { report } = await slice(peer, latencySliceMs, () =>
-        load.runOpen(peer.name, latencySliceMs, rate),
+      const report = await leastDisturbed(
+        cellResult,
+        options.latencySliceMs,
+        witnesses,
+        async () => {
+          const { latencySliceMs } = options
+          const { report } = await slice(peer, latencySliceMs, () =>
+            load.runOpen(peer.name, latencySliceMs, rate),
+          )
+          result.photos += report.photos
+          return report
+        },
       )
-      result.photos += report.photos
       result.p50Ms.push(report.p50Ms)
       result.p99Ms.push(report.p99Ms)
     }
@@ -173,6 +193,33 @@ export async function measureCell(
   }
   return cellResult
 }
+
+/** Measures again where a core stood still for too long, a few times; the best of them counts. */
+async function leastDisturbed(
+  cell: CellResult,
+  sliceMs: number,
+  witnesses: readonly Witness[],
+  run: () => Promise<LoadReport>,
+): Promise<LoadReport> {
+  let best: LoadReport | undefined
+  let leastMs = Infinity
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    const [report, ...stoodMs] = await Promise.all([
+      run(),
+      ...(cell.isRealtime ? witnesses.map((one) => one.watch(sliceMs)) : []),
+    ])
+    const worstMs = Math.max(0, ...stoodMs)
+    if (worstMs < leastMs) [best, leastMs] = [report, worstMs]
+    if (leastMs <= sliceMs * DISTURBED_SHARE) break
+    cell.disturbedSlices++
+  }
+  if (best === undefined) throw new Error('a slice was never measured')
+  return best
+}
+
+/** At half load twice as many requests wait as come while a core stands still: 1 % is p99. */
+const DISTURBED_SHARE = 0.003
+const MOST_ATTEMPTS = 4
 
 function emptyResult(peer: string): PeerResult {
   return {

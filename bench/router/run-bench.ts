@@ -18,6 +18,7 @@ import { createPhotos, photoPath, type PhotoLibrary } from './photos.ts'
 import { profileCell } from './profile.ts'
 import { Stage } from './stage.ts'
 import { cellTable, idleBoundKb, idleTable, verdictsOf, verdictTable } from './tables.ts'
+import { Witness } from './witness.ts'
 
 export const OURS = 'photoedge'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -83,7 +84,8 @@ async function measure(stage: Stage, options: BenchOptions): Promise<number> {
   if (options.cells.length > 0) {
     for (const start of starters) peers.push(await startAndWait(start, ground, library))
   }
-  const cellGround: CellGround = { caches, load, peers, options, progress }
+  const witnesses = [new Witness(stage, 'proxy'), new Witness(stage, 'load')]
+  const cellGround: CellGround = { caches, load, peers, witnesses, options, progress }
   const print = (text: string): void => {
     progress('')
     if (!options.isJson && text !== '') process.stdout.write(`${text}\n`)

@@ -47,8 +47,9 @@ const lpad = (text: string, width: number): string => text.padStart(width)
 
 /** One cell's table, 80 columns. */
 export function cellTable(result: CellResult, ours: string): string {
-  const { cell, peers, latencyRate, isRealtime } = result
-  const how = isRealtime ? 'SCHED_RR' : 'disturbed by other threads'
+  const { cell, peers, latencyRate, isRealtime, disturbedSlices } = result
+  const again = disturbedSlices > 0 ? `, ${disturbedSlices} slices again` : ''
+  const how = isRealtime ? `SCHED_RR${again}` : 'disturbed by other threads'
   const rate =
     latencyRate === undefined ? '' : `; p50, p99 at ${number(latencyRate, 0)}/s, open loop, ${how}`
   const lines = [

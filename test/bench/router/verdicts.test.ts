@@ -18,7 +18,7 @@ const result = (peer: string, cpu: number[], p99Ms: number[]): PeerResult => ({
 function cellResult(name: string, peers: PeerResult[]): CellResult {
   const cell = ALL_CELLS.find((one) => one.name === name)
   if (cell === undefined) throw new Error(name)
-  return { cell, peers, isRealtime: false, latencyRate: 12_345 }
+  return { cell, peers, isRealtime: false, disturbedSlices: 0, latencyRate: 12_345 }
 }
 
 void t.test('the median of an even count is the mean of the two in the middle', (t) => {
