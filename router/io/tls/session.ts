@@ -147,7 +147,7 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     if (this.#session === 0 || this.#hasEnded) return
     this.#wire.feed(length)
     const isRead = (!this.#isShaking || this.#shake()) && this.#read()
-    if (!isRead) this.#wire.drop()
+    if (!isRead) this.#wire.dropInput()
   }
 
   onEnd(): void {
@@ -248,9 +248,10 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     else this.#owner?.onGone(code)
   }
 
-  /** After this OpenSSL is not asked any more. */
+  /** After this OpenSSL is not asked any more; what it could not make whole is nobody's. */
   #release(): void {
     if (this.#session === 0) return
+    this.#wire.dropOutput()
     this.#ssl.SSL_free(this.#session)
     this.#session = 0
   }

@@ -59,9 +59,14 @@ export class SecureWire {
     return this.#ssl.BIO_ctrl_pending(this.#inside) > 0
   }
 
-  /** The session that was fed is over: nobody else may read what it left. */
-  drop(): void {
+  /** Nobody else may read what the session that was fed has left. */
+  dropInput(): void {
     this.#ssl.BIO_ctrl(this.#outside, BIO_CTRL_RESET, 0, 0)
+  }
+
+  /** As little may anybody else send what a session made and could not send. */
+  dropOutput(): void {
+    this.#ssl.BIO_ctrl(this.#inside, BIO_CTRL_RESET, 0, 0)
   }
 
   hasOutput(): boolean {
@@ -77,7 +82,7 @@ export class SecureWire {
       const start = ((this.#pointer[0] ?? 0) - this.#madeAt) >>> 0
       outcome = transport.write(this.#made, start, start + length, isMoreToCome)
       if (outcome === WRITE.failed) {
-        this.#ssl.BIO_ctrl(this.#inside, BIO_CTRL_RESET, 0, 0)
+        this.dropOutput()
         return outcome
       }
       // What begins at the ring's start is all there is.

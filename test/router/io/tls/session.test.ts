@@ -346,6 +346,24 @@ for (const way of WAYS) {
     }
   })
 
+  void t.test(`${way}: a record that is not the client's is answered with an alert`, async (t) => {
+    const side = await listen(t, way)
+    let isEstablished = false
+    const relay = await startRelay(t, side.port, 100_000, (bytes) => {
+      const changed = Uint8Array.from(bytes)
+      if (isEstablished) changed[changed.length - 1]! ^= 1
+      return changed
+    })
+    const client = await connect(relay)
+    await until(() => side.ends.length > 0)
+    isEstablished = true
+    const error = once(client, 'error') as Promise<[NodeJS.ErrnoException]>
+    client.write('photo')
+    t.match((await error)[0].code, /ALERT_BAD_RECORD_MAC/)
+    t.equal(side.ends[0]?.text, '')
+    await until(() => side.ends[0]?.heard.some((word) => word.startsWith('gone')) === true)
+  })
+
   void t.test(`${way}: changed bytes end their own connection alone`, async (t) => {
     const side = await listen(t, way)
     const dice = new Dice(SEED)
@@ -367,10 +385,12 @@ for (const way of WAYS) {
       await closed(client)
       relay.close()
     }
-    good.write('still here')
     const own = side.ends[0]!
+    const echo = once(good, 'data') as Promise<[Buffer]>
+    good.write('still here')
     await until(() => own.text !== '')
-    t.equal(own.text, 'still here', `seed ${SEED}`)
+    own.transport.write(Buffer.from(own.text), 0, own.text.length)
+    t.equal((await echo)[0].toString(), 'still here', `seed ${SEED}`)
     await until(() => side.ends.slice(1).every(({ heard }) => heard.length > 0))
     for (const { text } of side.ends.slice(1)) t.match(text, /^(photo){0,3}$/)
     good.destroy()
