@@ -1,44 +1,17 @@
 import type { Caches } from './caches.ts'
+import type { CellResult, PeerResult } from './cell-result.ts'
 import type { Cell } from './cells.ts'
 import type { LoadClient } from './load/load-client.ts'
 import type { LoadReport } from './load/target.ts'
 import { expectLogged } from './log-tally.ts'
 import { MetricsScraper } from './metrics-scraper.ts'
+import { measureLatencies } from './measure-latency.ts'
 import { median } from './median.ts'
 import type { BenchOptions } from './options.ts'
 import type { Peer } from './peers/peer.ts'
 import type { PhotoSet } from './photos.ts'
 import { cpuTimeNs, processTree } from './process-tree.ts'
-import { setRealtime } from './realtime.ts'
 import type { Witness } from './witness.ts'
-
-/** What one proxy did in one cell; lists have one value per slice, in the order measured. */
-export interface PeerResult {
-  readonly peer: string
-  readonly cpuUsPerPhoto: number[]
-  readonly photosPerSecond: number[]
-  /** Share of the proxy's core that it used while saturated. */
-  readonly busyShare: number[]
-  /** At saturation, where a queue stands before every proxy. */
-  readonly saturatedP50Ms: number[]
-  /** At half of nginx's saturated rate. */
-  readonly p50Ms: number[]
-  readonly p99Ms: number[]
-  photos: number
-  /** Why there are no latencies, if there are none. */
-  latencyNote?: string
-}
-
-export interface CellResult {
-  readonly cell: Cell
-  readonly peers: PeerResult[]
-  /** Arrivals per second while latencies were measured. */
-  latencyRate: number | undefined
-  /** Whether no ordinary thread of the machine could stop a program meanwhile. */
-  isRealtime: boolean
-  /** Slices for p99 that were not counted, as the host had stopped a core meanwhile. */
-  disturbedSlices: number
-}
 
 export interface CellGround {
   readonly caches: Caches
@@ -162,30 +135,22 @@ export async function measureCell(
     result.latencyNote = 'cannot serve this rate'
     return false
   })
-  cellResult.isRealtime =
-    options.latencySlices > 0 && setRealtime(true) && witnesses.every((one) => one.rise())
-  for (let round = 0; round < options.latencySlices; round++) {
-    if (round > 0 && isOver(0.9)) break
-    for (const { peer, result } of inTurn(able, round)) {
+  const ables = new Map(able.map(({ peer, result }) => [result, peer]))
+  await measureLatencies(cellResult, [...ables.keys()], {
+    witnesses,
+    slices: options.latencySlices,
+    sliceMs: options.latencySliceMs,
+    isOver: () => isOver(0.9),
+    run: async (result, round) => {
+      const peer = ables.get(result)!
       progress(`${cell.name}: ${peer.name} p99, ${round + 1} of ${options.latencySlices}`)
-      const report = await leastDisturbed(
-        cellResult,
-        options.latencySliceMs,
-        witnesses,
-        async () => {
-          const { latencySliceMs } = options
-          const { report } = await slice(peer, latencySliceMs, () =>
-            load.runOpen(peer.name, latencySliceMs, rate),
-          )
-          result.photos += report.photos
-          return report
-        },
+      const { report } = await slice(peer, options.latencySliceMs, () =>
+        load.runOpen(peer.name, options.latencySliceMs, rate),
       )
-      result.p50Ms.push(report.p50Ms)
-      result.p99Ms.push(report.p99Ms)
-    }
-  }
-  if (cellResult.isRealtime) setRealtime(false)
+      result.photos += report.photos
+      return report
+    },
+  })
   progress(`${cell.name}: counts the lines of the access logs`)
   for (const { peer, result } of entries) {
     await load.close(peer.name)
@@ -193,33 +158,6 @@ export async function measureCell(
   }
   return cellResult
 }
-
-/** Measures again where a core stood still for too long, a few times; the best of them counts. */
-async function leastDisturbed(
-  cell: CellResult,
-  sliceMs: number,
-  witnesses: readonly Witness[],
-  run: () => Promise<LoadReport>,
-): Promise<LoadReport> {
-  let best: LoadReport | undefined
-  let leastMs = Infinity
-  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-    const [report, ...stoodMs] = await Promise.all([
-      run(),
-      ...(cell.isRealtime ? witnesses.map((one) => one.watch(sliceMs)) : []),
-    ])
-    const worstMs = Math.max(0, ...stoodMs)
-    if (worstMs < leastMs) [best, leastMs] = [report, worstMs]
-    if (leastMs <= sliceMs * DISTURBED_SHARE) break
-    cell.disturbedSlices++
-  }
-  if (best === undefined) throw new Error('a slice was never measured')
-  return best
-}
-
-/** At half load twice as many requests wait as come while a core stands still: 1 % is p99. */
-const DISTURBED_SHARE = 0.003
-const MOST_ATTEMPTS = 4
 
 function emptyResult(peer: string): PeerResult {
   return {

@@ -1,5 +1,5 @@
 import { cellTitle, cpuBound, IDLE_BOUND_KB, P99_BOUND } from './cells.ts'
-import type { CellResult, PeerResult } from './measure-cell.ts'
+import type { CellResult, PeerResult } from './cell-result.ts'
 import type { IdleResult } from './measure-idle.ts'
 import { median, medianRatio } from './median.ts'
 
@@ -48,7 +48,7 @@ const lpad = (text: string, width: number): string => text.padStart(width)
 /** One cell's table, 80 columns. */
 export function cellTable(result: CellResult, ours: string): string {
   const { cell, peers, latencyRate, isRealtime, disturbedSlices } = result
-  const again = disturbedSlices > 0 ? `, ${disturbedSlices} slices again` : ''
+  const again = disturbedSlices > 0 ? `, ${disturbedSlices} slices disturbed` : ''
   const how = isRealtime ? `SCHED_RR${again}` : 'disturbed by other threads'
   const rate =
     latencyRate === undefined ? '' : `; p50, p99 at ${number(latencyRate, 0)}/s, open loop, ${how}`

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ChildProcess } from 'node:child_process'
 import { setPolicy } from './realtime.ts'
@@ -8,8 +7,8 @@ const PROGRAM = fileURLToPath(new URL('witness-process.ts', import.meta.url))
 
 /**
  * Notices when a core stands still: it asks to be woken every millisecond, before everybody else.
- * Only what stands outside of this system, a host that has given the core to another guest, can
- * make it late.
+ * What makes it late stands above this system's threads: a host that has given the core to another
+ * guest, or the kernel's limit for real-time threads (sched(7)), which half a load does not reach.
  */
 export class Witness {
   readonly #child: ChildProcess
@@ -25,9 +24,19 @@ export class Witness {
   }
 
   /** How many of the next so many milliseconds its core stands still. */
-  async watch(durationMs: number): Promise<number> {
-    this.#child.send(durationMs)
-    const [stoodMs] = (await once(this.#child, 'message')) as [number]
-    return stoodMs
+  watch(durationMs: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const onExit = (): void => {
+        reject(new Error('A witness ended'))
+      }
+      this.#child.once('exit', onExit)
+      this.#child.once('message', (stoodMs: number) => {
+        this.#child.off('exit', onExit)
+        resolve(stoodMs)
+      })
+      this.#child.send(durationMs, (error) => {
+        if (error !== null) reject(error)
+      })
+    })
   }
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { ALL_CELLS, cpuBound, QUICK } from '../../../bench/router/cells.ts'
-import type { CellResult, PeerResult } from '../../../bench/router/measure-cell.ts'
+import type { CellResult, PeerResult } from '../../../bench/router/cell-result.ts'
 import { median, medianRatio } from '../../../bench/router/median.ts'
 import { cellTable, idleTable, verdictsOf, verdictTable } from '../../../bench/router/tables.ts'
 
