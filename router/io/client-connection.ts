@@ -361,10 +361,13 @@ export class ClientConnection
       return
     }
     if (this.#wait === WAIT.send) {
-      if (this.#transport.queuedBytes !== this.#queuedAtArm) {
+      const { queuedBytes } = this.#transport
+      if (queuedBytes < this.#queuedAtArm) {
         this.#arm(WAIT.send)
         return
       }
+      // More is no progress: it may be what TLS answers by itself.
+      this.#queuedAtArm = queuedBytes
       if (this.lane.nowMs < this.#quietSince + this.listener.config.timeouts.sendMs) {
         this.#setDeadline(WAIT.send)
         return
