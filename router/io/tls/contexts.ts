@@ -33,11 +33,13 @@ export class SecureContexts {
     atEnd.register(this, { ssl, contexts: this.#contexts })
   }
 
-  /** A session of a client that just came, under the first certificate until it names another. */
+  /**
+   * A session for a client that just came, under the first certificate until it names another; 0
+   * where there is no memory for one.
+   */
   newSession(): Address {
     const session = this.#ssl.SSL_new(this.#contexts[0] ?? 0)
-    if (session === 0) throw new Error(`OpenSSL opens no session: ${nextError(this.#ssl)}`)
-    this.#ssl.SSL_set_accept_state(session)
+    if (session !== 0) this.#ssl.SSL_set_accept_state(session)
     return session
   }
 

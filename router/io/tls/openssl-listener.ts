@@ -1,5 +1,5 @@
 import type { OpenSsl } from './openssl.ts'
-import { SecureContexts } from './contexts.ts'
+import { nextError, SecureContexts } from './contexts.ts'
 import type { SecureListener, SecureListenerInit } from './listener.ts'
 import { SecureSession } from './session.ts'
 
@@ -9,9 +9,16 @@ export function createOpenSslListener(ssl: OpenSsl, init: SecureListenerInit): S
   const contexts = new SecureContexts(ssl, listener, pairs, ticketKeys)
   return {
     accept: (socket, peer) => {
+      const opened = contexts.newSession()
+      if (opened === 0) {
+        socket.destroy()
+        init.onFailure(nextError(ssl))
+        return
+      }
       const session = new SecureSession({
         ssl,
         contexts,
+        session: opened,
         socket,
         openTransport,
         onSecure: (arrival) => {

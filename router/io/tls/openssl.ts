@@ -30,6 +30,7 @@ const CALLS = {
   SSL_read: 'int (intptr_t session, intptr_t into, int length)',
   SSL_write: 'int (intptr_t session, intptr_t from, int length)',
   SSL_shutdown: 'int (intptr_t session)',
+  SSL_in_init: 'int (intptr_t session)',
   SSL_get_error: 'int (intptr_t session, int result)',
   SSL_get_current_cipher: 'intptr_t (intptr_t session)',
   SSL_session_reused: 'int (intptr_t session)',

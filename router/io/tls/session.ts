@@ -19,6 +19,8 @@ import type {
 export interface SecureSessionInit {
   readonly ssl: OpenSsl
   readonly contexts: SecureContexts
+  /** What `contexts` opened for this client. */
+  readonly session: Address
   readonly socket: Socket
   /** Opens the connection below. */
   readonly openTransport: OpenTransport
@@ -48,6 +50,8 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
   #isGone = false
   #tls: TlsFacts | undefined
   #owner: TransportOwner | undefined
+  /** Of what waits, as much as OpenSSL made by itself. */
+  #unaskedBytes = 0
   #landing: Buffer = NO_BYTES
   #landingAt: Address = 0
 
@@ -58,7 +62,7 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     this.#onSecure = init.onSecure
     this.#onFailure = init.onFailure
     this.#wire = theWire ??= new SecureWire(init.ssl)
-    this.#session = init.contexts.newSession()
+    this.#session = init.session
     this.#wire.attach(this.#session)
     this.#below = init.openTransport(init.socket, this, this.#wire.landing)
   }
@@ -87,7 +91,7 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     for (let at = start; at < end;) {
       if (this.#session === 0) return WRITE.failed
       const length = Math.min(end - at, MOST_WRITTEN_BYTES)
-      if (this.#ssl.SSL_write(this.#session, address + at, length) !== length) {
+      if (!this.#encrypt(address + at, length)) {
         this.#fail()
         return WRITE.failed
       }
@@ -96,6 +100,11 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
       if (outcome === WRITE.failed) return outcome
     }
     return outcome
+  }
+
+  #encrypt(from: Address, length: number): boolean {
+    if (!this.#wire.mayWrite(this.#session)) return false
+    return this.#ssl.SSL_write(this.#session, from, length) === length
   }
 
   push(): void {
@@ -145,9 +154,11 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
   /** From below: so many bytes stand in the wire's landing. */
   onBytes(length: number): undefined {
     if (this.#session === 0 || this.#hasEnded) return
-    this.#wire.feed(length)
-    const isRead = (!this.#isShaking || this.#shake()) && this.#read()
+    const isFed = this.#wire.feed(this.#session, length)
+    const isRead = isFed && (!this.#isShaking || this.#shake()) && this.#read()
+    this.#wire.rest()
     if (!isRead) this.#wire.dropInput()
+    if (!isFed) this.#fail('ENOBUFS')
   }
 
   onEnd(): void {
@@ -156,6 +167,7 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
   }
 
   onDrained(): void {
+    this.#unaskedBytes = 0
     this.#owner?.onDrained()
   }
 
@@ -173,7 +185,7 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
       this.#fail(code)
       return false
     }
-    if (this.#send(false) === WRITE.failed || result !== 1) return false
+    if (!this.#sendUnasked() || result !== 1) return false
     this.#isShaking = false
     this.#tls = this.#facts()
     this.#onSecure(this)
@@ -195,7 +207,7 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     let length: number
     do {
       length = this.#ssl.SSL_read(this.#session, this.#landingAt, this.#landing.length)
-      if (this.#wire.hasOutput() && this.#send(false) === WRITE.failed) return false
+      if (!this.#sendUnasked()) return false
       if (length <= 0) return this.#readNothing(length)
       const next = this.#owner?.onBytes(length)
       if (next !== undefined) this.#land(next)
@@ -231,6 +243,21 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     this.#landingAt = addressOf(landing)
   }
 
+  /**
+   * Sends what OpenSSL answers by itself: a handshake's next step, alerts, new keys. Nobody slows
+   * down who asks for it, so that a client who reads nothing of it is let go.
+   */
+  #sendUnasked(): boolean {
+    const bytes = this.#wire.outputBytes
+    if (bytes === 0) return true
+    const outcome = this.#send(false)
+    if (outcome === WRITE.done) return true
+    this.#unaskedBytes += bytes
+    if (outcome === WRITE.waits && this.#unaskedBytes <= MOST_UNASKED_BYTES) return true
+    this.#fail('ENOBUFS')
+    return false
+  }
+
   #send(isMoreToCome: boolean): WriteOutcome {
     return this.#wire.sendTo(this.#below, isMoreToCome)
   }
@@ -260,6 +287,8 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
 const NO_BYTES = Buffer.alloc(0)
 /** What one call of SSL_write takes: a landing whole, and with its records' frames a wire's room. */
 const MOST_WRITTEN_BYTES = 240 * 1024
+/** More than anybody waits for who reads. */
+const MOST_UNASKED_BYTES = 64 * 1024
 // openssl/ssl.h
 const SSL_ERROR_WANT_READ = 2
 const SSL_ERROR_ZERO_RETURN = 6

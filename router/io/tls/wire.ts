@@ -19,6 +19,8 @@ export class SecureWire {
   /** OpenSSL's end of the pair, and ours. */
   readonly #inside: Address
   readonly #outside: Address
+  /** Whose input is in the ring; 0: nobody's. */
+  #reader: Address = 0
   /** The ring that OpenSSL writes to. */
   readonly #made: Buffer
   readonly #madeAt: number
@@ -47,12 +49,26 @@ export class SecureWire {
     this.#ssl.SSL_set_bio(session, this.#inside, this.#inside)
   }
 
-  /** Hands what has landed to the session whose call of OpenSSL comes next. */
-  feed(length: number): void {
+  /** Hands what has landed to a session, until `rest`; false: it did not fit, which can't be. */
+  feed(session: Address, length: number): boolean {
+    this.#reader = session
     // SSL_get_error(3) goes by what OpenSSL's error queue holds, whoever left it there.
     if (this.#ssl.ERR_peek_error() !== 0) this.#ssl.ERR_clear_error()
-    if (this.#ssl.BIO_write(this.#outside, this.#landingAt, length) !== length)
-      throw new Error('a session left bytes behind')
+    return this.#ssl.BIO_write(this.#outside, this.#landingAt, length) === length
+  }
+
+  /** Nobody reads; what was fed has been taken, or `dropInput` follows. */
+  rest(): void {
+    this.#reader = 0
+  }
+
+  /**
+   * Whether that session may write now: one that is amid renewing its keys reads, too, and what is
+   * there may be another's.
+   */
+  mayWrite(session: Address): boolean {
+    const isAlone = this.#reader === 0 || this.#reader === session
+    return isAlone || this.#ssl.SSL_in_init(session) === 0
   }
 
   hasInput(): boolean {
@@ -69,8 +85,9 @@ export class SecureWire {
     this.#ssl.BIO_ctrl(this.#inside, BIO_CTRL_RESET, 0, 0)
   }
 
-  hasOutput(): boolean {
-    return this.#ssl.BIO_ctrl_pending(this.#outside) > 0
+  /** What OpenSSL has made and nobody has sent. */
+  get outputBytes(): number {
+    return this.#ssl.BIO_ctrl_pending(this.#outside)
   }
 
   /** Sends what the session made; what the kernel does not take is copied before this returns. */

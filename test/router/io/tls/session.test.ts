@@ -15,11 +15,13 @@ import { createOpenSslListener } from '../../../../router/io/tls/openssl-listene
 import { openSsl } from '../../../../router/io/tls/openssl.ts'
 import type { Peer } from '../../../../router/io/photo-serving.ts'
 import type { SecureListenerInit } from '../../../../router/io/tls/listener.ts'
+import { setOption } from '../../../../router/io/socket-calls.ts'
 import { openSocket } from '../../../../router/io/socket-transport.ts'
 import { openStreamWrap } from '../../../../router/io/stream-wrap-transport.ts'
 import { WRITE } from '../../../../router/io/transport.ts'
 import type { TlsFacts, Transport, TransportOwner } from '../../../../router/io/transport.ts'
 import { Dice } from '../../fuzz/dice.ts'
+import { CLIENT_HELLO, connectForged, HANDSHAKE } from './forged-client.ts'
 
 const fixture = (name: string): string =>
   readFileSync(new URL(`../../../healthcheck/io/fixtures/${name}`, import.meta.url), 'utf8')
@@ -120,6 +122,9 @@ async function connect(
   await once(socket, 'secureConnect')
   return socket
 }
+
+const descriptorOf = (socket: Socket): number =>
+  (socket as unknown as { _handle: { fd: number } })._handle.fd
 
 /** The end of a client's connection, once TLS is established there too. */
 async function endOf(side: Side, { localPort }: TLSSocket): Promise<End> {
@@ -397,6 +402,30 @@ for (const way of WAYS) {
   })
 }
 
+void t.test('who asks TLS for answers and reads none of them is let go', async (t) => {
+  const side = await listen(t, 'OpenSSL over stream_wrap')
+  const forged = await connectForged(side.port)
+  const { socket } = forged
+  await until(() => side.ends.length === 1)
+  const end = side.ends[0]!
+  // So that little fits into the kernel.
+  setOption(descriptorOf(end.transport.socket), SO_SNDBUF, 4096)
+  let mostBytes = 0
+  // Each is answered with an alert, that a connection has one handshake only.
+  while (!socket.closed && end.heard.length === 0) {
+    const flood = Array.from({ length: 500 }, () => forged.record(HANDSHAKE, CLIENT_HELLO))
+    if (!socket.write(Buffer.concat(flood))) await turn()
+    mostBytes = Math.max(mostBytes, end.transport.pendingBytes)
+  }
+  t.match(end.heard, ['gone ENOBUFS'])
+  t.ok(mostBytes > 0 && mostBytes < 100_000, `${mostBytes} bytes waited at most`)
+  const next = await connect(side)
+  next.write('hello')
+  await until(() => side.ends[1]?.text === 'hello')
+  next.destroy()
+  socket.destroy()
+})
+
 void t.test('an error that others left in OpenSSL is no session’s', async (t) => {
   const side = await listen(t, 'OpenSSL over stream_wrap')
   const relay = await startRelay(t, side.port, 7)
@@ -462,5 +491,6 @@ async function startRelay(
 }
 
 const LARGE_BYTES = 1_000_003
+const SO_SNDBUF = 7
 const FUZZ_ROUNDS = 40
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
