@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net'
 import t from 'tap'
 import { GLOBAL, SERVER } from '../../router/core/counters.ts'
+import { untakenBytes } from '../../router/io/send-now.ts'
 import {
   dial,
   layGround,
@@ -19,6 +21,13 @@ const post = (body: string, ...fields: readonly string[]): string =>
 const answerTo = (head: string): Buffer => {
   const answer = whole('photo')
   return head.startsWith('HEAD ') ? answer.subarray(0, -'photo'.length) : answer
+}
+
+/** Not sooner: a reset takes away what the other end's kernel does not have yet. */
+async function resetOnceTaken(socket: Socket): Promise<void> {
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
+  await until(() => untakenBytes(fd) === 0)
+  socket.resetAndDestroy()
 }
 
 for (const [means, isPlain] of TRANSPORTS) {
@@ -293,7 +302,7 @@ for (const [means, isPlain] of TRANSPORTS) {
         origins[0]!.script = (s) => {
           if (behind === 'stray')
             s.write(Buffer.concat([whole(body), Buffer.from('HTTP/1.1 200 OK')]))
-          else s.write(whole(body), () => setTimeout(() => s.resetAndDestroy(), 5))
+          else s.write(whole(body), () => void resetOnceTaken(s))
         }
         for (let i = 0; i < 10; i++) {
           const { text, how } = await ask(edge.port, post('x'))
