@@ -410,6 +410,7 @@ void t.test('who asks TLS for answers and reads none of them is let go', async (
   const end = side.ends[0]!
   // So that little fits into the kernel.
   setOption(descriptorOf(end.transport.socket), SO_SNDBUF, 4096)
+  setOption(descriptorOf(socket), SO_RCVBUF, 4096)
   let mostBytes = 0
   // Each is answered with an alert, that a connection has one handshake only.
   while (!socket.closed && end.heard.length === 0) {
@@ -492,5 +493,6 @@ async function startRelay(
 
 const LARGE_BYTES = 1_000_003
 const SO_SNDBUF = 7
+const SO_RCVBUF = 8
 const FUZZ_ROUNDS = 40
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
