@@ -1,4 +1,5 @@
 import type { Cell } from './cells.ts'
+import type { Peer } from './peers/peer.ts'
 
 /** What one proxy did in one cell; lists have one value per slice, in the order measured. */
 export interface PeerResult {
@@ -26,4 +27,10 @@ export interface CellResult {
   isRealtime: boolean
   /** Slices for p99 that were not counted, as the host had stopped a core meanwhile. */
   disturbedSlices: number
+}
+
+/** A proxy, and what it did. */
+export interface Entry {
+  readonly peer: Peer
+  readonly result: PeerResult
 }

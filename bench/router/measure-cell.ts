@@ -6,6 +6,7 @@ import type { LoadReport } from './load/target.ts'
 import { expectLogged } from './log-tally.ts'
 import { MetricsScraper } from './metrics-scraper.ts'
 import { measureLatencies } from './measure-latency.ts'
+import { inTurn } from './in-turn.ts'
 import { median } from './median.ts'
 import type { BenchOptions } from './options.ts'
 import type { Peer } from './peers/peer.ts'
@@ -135,14 +136,12 @@ export async function measureCell(
     result.latencyNote = 'cannot serve this rate'
     return false
   })
-  const ables = new Map(able.map(({ peer, result }) => [result, peer]))
-  await measureLatencies(cellResult, [...ables.keys()], {
+  await measureLatencies(cellResult, able, {
     witnesses,
     slices: options.latencySlices,
     sliceMs: options.latencySliceMs,
     isOver: () => isOver(0.9),
-    run: async (result, round) => {
-      const peer = ables.get(result)!
+    run: async ({ peer, result }, round) => {
       progress(`${cell.name}: ${peer.name} p99, ${round + 1} of ${options.latencySlices}`)
       const { report } = await slice(peer, options.latencySliceMs, () =>
         load.runOpen(peer.name, options.latencySliceMs, rate),
@@ -171,7 +170,3 @@ function emptyResult(peer: string): PeerResult {
     photos: 0,
   }
 }
-
-/** Forwards in even rounds, backwards in odd ones: no proxy is always the first. */
-const inTurn = <T>(entries: readonly T[], round: number): readonly T[] =>
-  round % 2 === 0 ? entries : [...entries].reverse()

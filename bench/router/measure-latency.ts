@@ -1,5 +1,6 @@
 import type { LoadReport } from './load/target.ts'
-import type { CellResult, PeerResult } from './cell-result.ts'
+import type { CellResult, Entry } from './cell-result.ts'
+import { inTurn } from './in-turn.ts'
 import { setRealtime } from './realtime.ts'
 import type { Witness } from './witness.ts'
 
@@ -10,13 +11,13 @@ export interface LatencyGround {
   /** No slice begins after the time is up. */
   readonly isOver: () => boolean
   /** One slice of that proxy, at the cell's rate. */
-  readonly run: (result: PeerResult, round: number) => Promise<LoadReport>
+  readonly run: (entry: Entry, round: number) => Promise<LoadReport>
 }
 
-/** p50 and p99 of the proxies that can serve the cell's rate, in turn, forwards and backwards. */
+/** p50 and p99 of the proxies that can serve the cell's rate, in turn. */
 export async function measureLatencies(
   cell: CellResult,
-  able: readonly PeerResult[],
+  able: readonly Entry[],
   ground: LatencyGround,
 ): Promise<void> {
   const { witnesses, slices, isOver } = ground
@@ -25,17 +26,17 @@ export async function measureLatencies(
     cell.isRealtime = setRealtime(true) && witnesses.every((one) => one.rise())
     for (let round = 0; round < slices; round++) {
       if (round > 0 && isOver()) break
-      for (const result of round % 2 === 0 ? able : able.toReversed()) {
-        const report = await undisturbed(cell, ground, () => ground.run(result, round))
+      for (const entry of inTurn(able, round)) {
+        const report = await undisturbed(cell, ground, () => ground.run(entry, round))
         if (report === undefined) continue
-        result.p50Ms.push(report.p50Ms)
-        result.p99Ms.push(report.p99Ms)
+        entry.result.p50Ms.push(report.p50Ms)
+        entry.result.p99Ms.push(report.p99Ms)
       }
     }
   } finally {
     setRealtime(false)
   }
-  if (cell.isRealtime && able.some(({ p99Ms }) => p99Ms.length < slices / 2)) forget(cell)
+  if (cell.isRealtime && able.some(({ result }) => result.p99Ms.length < slices / 2)) forget(cell)
 }
 
 /** Measures again where a core stood still for too long, a few times; undefined: always. */

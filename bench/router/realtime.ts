@@ -9,10 +9,8 @@ import { processTree } from './process-tree.ts'
  * permitted; it takes root.
  */
 export function setRealtime(isOn: boolean): boolean {
-  const serving = processTree(process.pid)
-    .map((pid) => processTree(pid))
-    .filter((tree) => tree.length === 1)
-  return serving.flat().every((pid) => setPolicy(pid, isOn ? 'rr' : 'other', isOn ? 1 : 0))
+  const serving = processTree(process.pid).filter((pid) => processTree(pid).length === 1)
+  return serving.every((pid) => setPolicy(pid, isOn ? 'rr' : 'other', isOn ? 1 : 0))
 }
 
 /** Whether it could be set. */

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import type { ChildProcess } from 'node:child_process'
+import { askChild } from './ask-child.ts'
 import { setPolicy } from './realtime.ts'
 import type { Core, Stage } from './stage.ts'
 
@@ -25,18 +26,6 @@ export class Witness {
 
   /** How many of the next so many milliseconds its core stands still. */
   watch(durationMs: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const onExit = (): void => {
-        reject(new Error('A witness ended'))
-      }
-      this.#child.once('exit', onExit)
-      this.#child.once('message', (stoodMs: number) => {
-        this.#child.off('exit', onExit)
-        resolve(stoodMs)
-      })
-      this.#child.send(durationMs, (error) => {
-        if (error !== null) reject(error)
-      })
-    })
+    return askChild<number>(this.#child, 'A witness', durationMs)
   }
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import type { ChildProcess } from 'node:child_process'
+import { askChild } from '../ask-child.ts'
 import type { PhotoLibrary, PhotoSet } from '../photos.ts'
 import type { Stage } from '../stage.ts'
 import type { LoadReply, LoadRequest } from './messages.ts'
@@ -52,20 +53,9 @@ export class LoadClient {
     return report
   }
 
-  #ask(request: LoadRequest): Promise<Extract<LoadReply, { ok: true }>> {
-    return new Promise((resolve, reject) => {
-      const onExit = (): void => {
-        reject(new Error('The load process ended'))
-      }
-      this.#child.once('exit', onExit)
-      this.#child.once('message', (reply: LoadReply) => {
-        this.#child.off('exit', onExit)
-        if (reply.ok) resolve(reply)
-        else reject(new Error(`${request.target}: ${reply.message}`))
-      })
-      this.#child.send(request, (error) => {
-        if (error !== null) reject(error)
-      })
-    })
+  async #ask(request: LoadRequest): Promise<Extract<LoadReply, { ok: true }>> {
+    const reply = await askChild<LoadReply>(this.#child, 'The load process', request)
+    if (!reply.ok) throw new Error(`${request.target}: ${reply.message}`)
+    return reply
   }
 }
