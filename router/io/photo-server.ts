@@ -51,6 +51,7 @@ import { Slab } from './slab.ts'
 import { openSocket } from './socket-transport.ts'
 import { isStreamWrapUsable, openStreamWrap } from './stream-wrap-transport.ts'
 import type { Arrival, OpenTransport } from './transport.ts'
+import { workerName } from './worker-place.ts'
 
 /** What a photo server is made of. */
 export interface PhotoServerComponents extends PhotoServerHooks {
@@ -261,7 +262,7 @@ class WorkerLane implements PhotoServer, ClientLane {
     this.#components.onEvent({
       atMs: Date.now(),
       event: 'out of resources',
-      subject: WORKER,
+      subject: workerName(),
       from: undefined,
       to: undefined,
       reason,
@@ -463,8 +464,6 @@ function shardMap({ shards, name }: GroupConfig, tables: Tables): ShardMap | und
   }
 }
 
-/** As status calls it. */
-const WORKER = `worker ${process.env['PHOTOEDGE_WORKER'] ?? ''}`.trim()
 const HEX = new TextEncoder().encode('0123456789abcdef')
 const CLIENT_LANDING_BYTES = 64 * 1024
 /** Most photos come in one read; a larger landing falls out of the processor's cache. */
