@@ -251,9 +251,9 @@ export class SecureSession implements Transport, TransportOwner, Arrival {
     const bytes = this.#wire.outputBytes
     if (bytes === 0) return true
     const outcome = this.#send(false)
-    if (outcome === WRITE.done) return true
+    if (outcome !== WRITE.waits) return outcome === WRITE.done
     this.#unaskedBytes += bytes
-    if (outcome === WRITE.waits && this.#unaskedBytes <= MOST_UNASKED_BYTES) return true
+    if (this.#unaskedBytes <= MOST_UNASKED_BYTES) return true
     this.#fail('ENOBUFS')
     return false
   }
