@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import t from 'tap'
 import { GLOBAL, SERVER } from '../../router/core/counters.ts'
 import { untakenBytes } from '../../router/io/send-now.ts'
+import { descriptorOf } from './descriptor.ts'
 import {
   dial,
   layGround,
@@ -25,8 +26,7 @@ const answerTo = (head: string): Buffer => {
 
 /** Not sooner: a reset takes away what the other end's kernel does not have yet. */
 async function resetOnceTaken(socket: Socket): Promise<void> {
-  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
-  await until(() => untakenBytes(fd) === 0)
+  await until(() => untakenBytes(descriptorOf(socket)) === 0)
   socket.resetAndDestroy()
 }
 

@@ -11,6 +11,7 @@ import { MOST_PASSED_BYTES } from '../../../router/io/pass-on.ts'
 import { openStreamWrap } from '../../../router/io/stream-wrap-transport.ts'
 import { WRITE } from '../../../router/io/transport.ts'
 import type { Transport } from '../../../router/io/transport.ts'
+import { descriptorOf } from '../descriptor.ts'
 
 /** A client that reads nothing until it is told to, and the router's end of its connection. */
 interface Line {
@@ -144,9 +145,6 @@ async function resetByClient({ transport, client }: Line): Promise<void> {
   client.resetAndDestroy()
   await once(transport.socket, 'close')
 }
-
-const descriptorOf = (socket: Socket): number =>
-  (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1
 
 void t.test('a connection takes what came to another, unseen', async (t) => {
   const { open } = await openLines(t)

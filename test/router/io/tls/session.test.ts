@@ -20,6 +20,8 @@ import { openSocket } from '../../../../router/io/socket-transport.ts'
 import { openStreamWrap } from '../../../../router/io/stream-wrap-transport.ts'
 import { WRITE } from '../../../../router/io/transport.ts'
 import type { TlsFacts, Transport, TransportOwner } from '../../../../router/io/transport.ts'
+import { descriptorOf } from '../../descriptor.ts'
+import { until } from '../../edge-ground.ts'
 import { Dice } from '../../fuzz/dice.ts'
 import { CLIENT_HELLO, connectForged, HANDSHAKE } from './forged-client.ts'
 
@@ -53,6 +55,8 @@ type Options = Partial<Pick<SecureListenerInit, 'pairs' | 'ticketKeys'>> & {
   readonly minTls?: '1.2' | '1.3'
   readonly headMs?: number
   readonly landingBytes?: number
+  /** Called before each session is given bytes. */
+  readonly onWire?: () => void
 }
 
 /** The ways that TLS is served: over each transport by OpenSSL, and by Node. */
@@ -73,10 +77,26 @@ async function listen(t: Test, way: Way, options: Options = {}): Promise<Side> {
     listener: { minTls, timeouts: { headMs } },
     pairs: options.pairs ?? [CDN],
     ticketKeys: options.ticketKeys,
-    openTransport: (socket, owner, into) =>
-      way === 'OpenSSL over stream_wrap'
-        ? openStreamWrap(socket, owner, into, pool)
-        : openSocket(socket, owner, into),
+    openTransport: (socket, owner, into) => {
+      const told: TransportOwner = {
+        onBytes: (length) => {
+          options.onWire?.()
+          return owner.onBytes(length)
+        },
+        onEnd: () => {
+          owner.onEnd()
+        },
+        onDrained: () => {
+          owner.onDrained()
+        },
+        onGone: (code) => {
+          owner.onGone(code)
+        },
+      }
+      return way === 'OpenSSL over stream_wrap'
+        ? openStreamWrap(socket, told, into, pool)
+        : openSocket(socket, told, into)
+    },
     onSecure: (arrival, peer) => {
       const heard: string[] = []
       const owner = {
@@ -113,6 +133,26 @@ async function listen(t: Test, way: Way, options: Options = {}): Promise<Side> {
   return Object.assign(side, { port: (server.address() as AddressInfo).port })
 }
 
+/** The router's end of a connection without TLS, to which three bytes have come that nobody reads. */
+async function listenPlain(t: Test): Promise<Transport> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = net.connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  t.teardown(() => {
+    client.destroy()
+    socket.destroy()
+    server.close()
+  })
+  const owner = { onBytes: () => undefined, onEnd: noop, onDrained: noop, onGone: noop }
+  const transport = openStreamWrap(socket, owner, Buffer.allocUnsafeSlow(100), pool)
+  transport.pause()
+  client.write('abc')
+  return transport
+}
+
+const noop = (): void => undefined
+
 async function connect(
   { port }: { readonly port: number },
   options: tls.ConnectionOptions = {},
@@ -122,9 +162,6 @@ async function connect(
   await once(socket, 'secureConnect')
   return socket
 }
-
-const descriptorOf = (socket: Socket): number =>
-  (socket as unknown as { _handle: { fd: number } })._handle.fd
 
 /** The end of a client's connection, once TLS is established there too. */
 async function endOf(side: Side, { localPort }: TLSSocket): Promise<End> {
@@ -136,11 +173,6 @@ async function endOf(side: Side, { localPort }: TLSSocket): Promise<End> {
 /** An error may come first: it is no news. */
 async function closed(socket: Socket): Promise<void> {
   while (!socket.closed) await turn()
-}
-
-/** Waits until it holds; the test's own time limit ends it. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await turn()
 }
 
 const servedTo = (socket: TLSSocket): string | undefined =>
@@ -301,6 +333,15 @@ for (const way of WAYS) {
         transport.end()
         return [letter, written * LARGE_BYTES] as const
       })
+      // Others come and go meanwhile, each with a rest of its own.
+      for (let i = 0; i < 5; i++) {
+        const other = await connect(side)
+        const { transport } = await endOf(side, other)
+        while (transport.pendingBytes === 0) transport.write(REST, 0, REST.length)
+        transport.destroy()
+        await closed(transport.socket)
+        other.destroy()
+      }
       const sizeOf = new Map(sizes)
       for (const [i, client] of clients.entries()) {
         const parts: Buffer[] = []
@@ -311,8 +352,29 @@ for (const way of WAYS) {
         t.equal(bytes.length, sizeOf.get(letter), letter)
         t.ok(bytes.equals(Buffer.alloc(bytes.length, letter)), 'its own bytes alone')
       }
+      const spare = Array.from({ length: 64 }, () => pool.take(REST.length))
+      t.equal(new Set(spare).size, spare.length, 'and no buffer was given back twice')
     },
   )
+
+  void t.test(`${way}: nothing is taken unseen, from it or by it`, async (t) => {
+    const side = await listen(t, way)
+    const plain = await listenPlain(t)
+    const client = await connect(side)
+    const hidden = (await endOf(side, client)).transport
+    client.write('abc')
+    await until(() => side.ends[0]?.text === 'abc')
+    t.notOk(hidden.canTake)
+    hidden.pause()
+    client.write('def')
+    for (let i = 0; i < 20; i++) {
+      t.equal(hidden.takeFrom(plain, 3), 0)
+      t.equal(plain.takeFrom(hidden, 3), 0)
+      await turn()
+    }
+    t.equal(plain.takeFrom(plain, 3), 3, 'it was there all the while')
+    client.destroy()
+  })
 
   void t.test(`${way}: records that come in any pieces`, async (t) => {
     const side = await listen(t, way, { landingBytes: 1000 })
@@ -428,14 +490,19 @@ void t.test('who asks TLS for answers and reads none of them is let go', async (
 })
 
 void t.test('an error that others left in OpenSSL is no session’s', async (t) => {
-  const side = await listen(t, 'OpenSSL over stream_wrap')
+  let left = 0
+  const onWire = () => {
+    openSsl!.BIO_new_mem_buf(0, 1)
+    if (openSsl!.ERR_peek_error() !== 0) left++
+  }
+  const side = await listen(t, 'OpenSSL over stream_wrap', { onWire })
   const relay = await startRelay(t, side.port, 7)
   const client = await connect(relay)
-  side.onBytes = () => openSsl!.BIO_new_mem_buf(0, 1)
   for (const word of ['one', 'two', 'three']) {
+    left = 0
     client.write(word)
     await until(() => side.ends[0]?.text.endsWith(word) === true)
-    t.not(openSsl!.ERR_peek_error(), 0, 'it is there')
+    t.ok(left > 1, 'it is there whenever a part of a record comes')
   }
   t.strictSame(side.ends[0]?.heard, [])
   client.destroy()
@@ -492,6 +559,7 @@ async function startRelay(
 }
 
 const LARGE_BYTES = 1_000_003
+const REST = Buffer.alloc(100_000, 'x')
 const SO_SNDBUF = 7
 const SO_RCVBUF = 8
 const FUZZ_ROUNDS = 40
